@@ -16,6 +16,8 @@ install(FILES ${PROJECT_BINARY_DIR}/mrayConfig.cmake ${PROJECT_BINARY_DIR}/mrayC
 # mray.pc: relocatable, since its prefix is told from where the file lies.
 file(RELATIVE_PATH pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
-list(JOIN MPI_C_LIBRARIES " " pc_mpi)
+# Libs.private, not Requires.private: only libmray.a is static, and hwloc's own private libraries need not be installed.
+list(JOIN MPI_C_LIBRARIES " " pc_libs)
+string(JOIN " " pc_libs ${pc_libs} ${HWLOC_LDFLAGS} ${XXHASH_LDFLAGS})
 configure_file(mray.pc.in ${PROJECT_BINARY_DIR}/mray.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/mray.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
