@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,6 +47,13 @@ static void add_one(shared_t *s, uint32_t id)
     holderlock_release(&s->lock, id);
 }
 
+static pid_t fork_child(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves no children */
+    return pid;
+}
+
 static int exit_code(pid_t child)
 {
     int status = 0;
@@ -72,7 +80,7 @@ static void test_processes_exclude_each_other(void **state)
     shared_t *s = *state;
     pid_t child[N_PROCS];
     for (uint32_t p = 0; p < N_PROCS; p++) {
-        child[p] = fork();
+        child[p] = fork_child();
         if (child[p] == 0) {
             for (int i = 0; i < N_TURNS; i++) add_one(s, p + 1);
             _exit(0);
@@ -89,7 +97,7 @@ static void test_sleeper_takes_the_lock_when_it_is_released(void **state)
 {
     shared_t *s = *state;
     holderlock_acquire(&s->lock, 1);
-    pid_t child = fork();
+    pid_t child = fork_child();
     if (child == 0) {
         add_one(s, 2);
         _exit(0);
@@ -105,7 +113,7 @@ static void test_sleeper_takes_the_lock_when_it_is_released(void **state)
 static void test_break_takes_the_lock_from_the_dead_only(void **state)
 {
     shared_t *s = *state;
-    pid_t child = fork();
+    pid_t child = fork_child();
     if (child == 0) {
         holderlock_acquire(&s->lock, 5);
         s->a = 99; /* half a change */
@@ -114,7 +122,7 @@ static void test_break_takes_the_lock_from_the_dead_only(void **state)
     }
     assert_true(child > 0);
     while (!atomic_load(&s->ready)) usleep(100);
-    pid_t waiter = fork();
+    pid_t waiter = fork_child();
     if (waiter == 0) {
         add_one(s, 6);
         _exit(0);
@@ -140,7 +148,7 @@ static void test_no_sleeper_is_left_when_waiters_are_killed(void **state)
         pid_t child[3];
         holderlock_acquire(&s->lock, 1);
         for (uint32_t p = 0; p < 3; p++) {
-            child[p] = fork();
+            child[p] = fork_child();
             if (child[p] == 0) {
                 add_one(s, 10 + p);
                 _exit(0);
