@@ -1,0 +1,161 @@
+/* endpoint.c: opening and closing endpoints, inboxes, sleeping and waking. */
+#include "endpoint.h"
+
+#include "error.h"
+#include "futex.h"
+#include "slot_layout.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+_Thread_local ep_t *ep_self;
+
+static bool slot_is_free(const void *item)
+{
+    return slot_rc_is_free(atomic_load_explicit(&((const slot_t *)item)->rc, memory_order_acquire));
+}
+
+static bool record_is_free(const void *item)
+{
+    return record_word_state(atomic_load_explicit(&((const record_t *)item)->word, memory_order_acquire)) == RECORD_FREE;
+}
+
+pool_is_free_fn ep_slot_is_free_fn(void) { return slot_is_free; }
+pool_is_free_fn ep_record_is_free_fn(void) { return record_is_free; }
+
+unsigned ep_reserve(node_t *node, ep_kind_t kind)
+{
+    for (unsigned i = SEG_EP_MAIN + 1; i < SEG_MAX_EPS; i++) {
+        ep_shared_t *sh = ep_shared_at(node, ep_gid(node->node_rank, i));
+        uint32_t unused = EP_UNUSED;
+        if (atomic_load_explicit(&sh->state, memory_order_relaxed) == EP_UNUSED &&
+            atomic_compare_exchange_strong(&sh->state, &unused, EP_STARTING)) {
+            atomic_store(&sh->kind, kind);
+            atomic_store(&sh->exit_status, 0);
+            return i;
+        }
+    }
+    return 0;
+}
+
+int ep_open(node_t *node, unsigned index, ep_kind_t kind, bool mortal, ep_t **ep_p)
+{
+    if (index == 0 && (index = ep_reserve(node, kind)) == 0)
+        return base_error(MRAY_ERR_LIMIT, "rank %d has %d endpoints (threads that call mray, workers, actors) and no room for another; "
+                          "kill actors or use fewer threads", node->rank, SEG_MAX_EPS - 1);
+    ep_t *ep = aligned_alloc(SEG_CACHE_LINE, (sizeof *ep + SEG_CACHE_LINE - 1) / SEG_CACHE_LINE * SEG_CACHE_LINE);
+    if (ep == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate an endpoint");
+    *ep = (ep_t){.node = node, .seg = &node->segs[node->node_rank], .gid = ep_gid(node->node_rank, index), .mortal = mortal};
+    ep->sh = ep_shared_at(node, ep->gid);
+    seg_header_t *h = ep->seg->hdr;
+    int status = pool_cache_init(&ep->slots, ep->seg, &h->slots, slot_is_free, ep->gid);
+    if (status == MRAY_OK) {
+        status = pool_cache_init(&ep->records, ep->seg, &h->records, record_is_free, ep->gid);
+        if (status != MRAY_OK) pool_cache_fini(&ep->slots);
+    }
+    if (status != MRAY_OK) {
+        free(ep);
+        return status;
+    }
+    atomic_store(&ep->sh->kind, kind);
+    atomic_store(&ep->sh->pid, (uint32_t)getpid());
+    atomic_store(&ep->sh->asleep, 0);
+    atomic_store(&ep->sh->current, 0);
+    atomic_fetch_add(&ep->sh->incarnation, 1);
+    uint32_t closed = INBOX_CLOSED; /* from an earlier user of this index */
+    atomic_compare_exchange_strong(&ep->sh->inbox, &closed, 0);
+    ep_mask_set(h->open_mask, ep->gid);
+    ep_mask_set(h->awake_mask, ep->gid);
+    atomic_store(&ep->sh->state, EP_RUNNING);
+    *ep_p = ep;
+    return MRAY_OK;
+}
+
+void ep_close(ep_t *ep)
+{
+    if (ep == NULL) return;
+    seg_header_t *h = ep->seg->hdr;
+    ep_mask_clear(h->open_mask, ep->gid);
+    ep_mask_clear(h->awake_mask, ep->gid);
+    ep_mask_clear(h->idle_mask, ep->gid);
+    pool_cache_fini(&ep->slots);
+    pool_cache_fini(&ep->records);
+    atomic_store(&ep->sh->state, EP_UNUSED);
+    free(ep);
+}
+
+bool ep_inbox_push(const node_t *node, ep_shared_t *to, rid_t rid)
+{
+    const segment_t *seg = &node->segs[rid >> 24];
+    record_t *rec = pool_item(seg, &seg->hdr->records, rid & 0xffffff);
+    uint32_t head = atomic_load_explicit(&to->inbox, memory_order_relaxed);
+    do {
+        if (head == INBOX_CLOSED) return false;
+        atomic_store_explicit(&rec->next, head, memory_order_relaxed);
+        /* Release: the drainer's acquire sees the record's contents. seq_cst: ordered before the pusher's look at `asleep`. */
+    } while (!atomic_compare_exchange_weak_explicit(&to->inbox, &head, rid, memory_order_seq_cst, memory_order_relaxed));
+    return true;
+}
+
+rid_t ep_inbox_drain(const node_t *node, ep_shared_t *of)
+{
+    if (ep_inbox_empty(of)) return 0;
+    uint32_t head = atomic_load_explicit(&of->inbox, memory_order_relaxed);
+    /* A plain exchange could reopen a closed inbox. */
+    do {
+        if (head == 0 || head == INBOX_CLOSED) return 0;
+    } while (!atomic_compare_exchange_weak_explicit(&of->inbox, &head, 0, memory_order_acquire, memory_order_relaxed));
+    rid_t oldest_first = 0;
+    while (head != 0) {
+        const segment_t *seg = &node->segs[head >> 24];
+        record_t *rec = pool_item(seg, &seg->hdr->records, head & 0xffffff);
+        uint32_t next = atomic_load_explicit(&rec->next, memory_order_relaxed);
+        atomic_store_explicit(&rec->next, oldest_first, memory_order_relaxed);
+        oldest_first = head;
+        head = next;
+    }
+    return oldest_first;
+}
+
+void ep_wake(ep_shared_t *to)
+{
+    if (atomic_load(&to->asleep) == 0) return;
+    if (atomic_exchange(&to->asleep, 0) != 0) base_futex_wake(&to->asleep, INT32_MAX);
+}
+
+void ep_wake_all(const node_t *node)
+{
+    for (int r = 0; r < node->n_node_ranks; r++)
+        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
+            for (uint64_t m = atomic_load(&node->segs[r].hdr->open_mask[w]); m != 0; m &= m - 1)
+                ep_wake(ep_shared_at(node, ep_gid(r, w * 64 + (unsigned)__builtin_ctzll(m))));
+}
+
+void ep_sleep_prepare(ep_t *ep)
+{
+    ep_mask_clear(ep->seg->hdr->awake_mask, ep->gid);
+    atomic_store(&ep->sh->asleep, 1); /* seq_cst: before the caller's second look */
+}
+
+void ep_sleep_cancel(ep_t *ep)
+{
+    atomic_store(&ep->sh->asleep, 0);
+    ep_mask_set(ep->seg->hdr->awake_mask, ep->gid);
+}
+
+void ep_sleep(ep_t *ep, uint64_t timeout_ns)
+{
+    int ignored = base_futex_wait(&ep->sh->asleep, 1, timeout_ns); /* woken or timed out: the caller looks either way */
+    (void)ignored;
+    ep_sleep_cancel(ep);
+}
+
+bool ep_may_spin(const ep_t *ep)
+{
+    const node_t *node = ep->node;
+    int awake = 0;
+    for (int r = 0; r < node->n_node_ranks; r++)
+        for (int w = 0; w < SEG_MASK_WORDS; w++)
+            awake += __builtin_popcountll(atomic_load_explicit(&node->segs[r].hdr->awake_mask[w], memory_order_relaxed));
+    return awake <= node->n_cores;
+}

@@ -1,0 +1,156 @@
+/* endpoint.h: an endpoint is one thread that uses the runtime: the driver, an agent, a worker, a thread of a simulation.
+ *
+ * Its shared half (ep_shared_t) lies in its rank's segment: inbox, sleep word, run queue, journal. Its private half
+ * (ep_t) holds what nobody else may touch: allocation caches and pointers.
+ *
+ * Inbox: a Treiber stack of records. A push is one compare-and-swap, a drain one exchange, so a process killed anywhere
+ * leaves it whole. Records of one pusher come out in the order in which they went in. (Treiber 1986; only the whole stack
+ * is ever taken, so there is no ABA.)
+ *
+ * Sleeping: each endpoint sleeps on one word only, `asleep`, whatever it waits for. Sleeper: asleep = 1, look again at
+ * everything it waits for, futex. Waker: publish, then look at asleep. Both sides use seq_cst, so one sees the other.
+ *
+ * Journal: what a mortal endpoint (a worker process) is in the middle of, written before the step that cannot be repeated
+ * blindly. Its agent reads it after the death and finishes the step or undoes it (exec/recover.c). */
+#ifndef MRAY_NET_ENDPOINT_H
+#define MRAY_NET_ENDPOINT_H
+
+#include "holderlock.h"
+#include "pool.h"
+#include "record.h"
+#include "segment.h"
+
+typedef enum { EP_UNUSED = 0, EP_STARTING, EP_RUNNING, EP_BLOCKED, EP_PARKED, EP_DEAD } ep_state_t;
+typedef enum { EP_KIND_NONE = 0, EP_KIND_AGENT, EP_KIND_USER, EP_KIND_WORKER, EP_KIND_ACTOR } ep_kind_t;
+
+enum {
+    INBOX_CLOSED = UINT32_MAX, /* pushes fail: the endpoint is dead or parked for good */
+    RUNQ_LANES = 4,
+    RUNQ_BATCH = 8,
+};
+
+/* See exec/recover.c for how each field is resolved. Written by the endpoint alone, but rc_ack. */
+typedef struct {
+    _Atomic uint32_t rc_slot; /* slot whose count is being changed; 0 = none */
+    _Atomic uint32_t rc_seq;  /* number of that change */
+    _Atomic uint32_t rc_op;   /* what is changed: slot.h rc_op_t */
+    _Atomic uint32_t rc_ack;  /* set to rc_seq by whoever overwrites the change: it took place */
+    _Atomic uint32_t rc_rid;  /* record whose held bit follows the change, and which bit */
+    _Atomic uint32_t rc_bit;
+    _Atomic uint64_t push;         /* record on its way into an inbox: rid | generation << 32; 0 = none */
+    _Atomic uint64_t fire_link;    /* waiter being told, as in slot.h, and its record's generation << 36 */
+    _Atomic uint64_t fire_next;    /* those not told yet */
+    _Atomic uint32_t fire_slot;    /* 0 = none */
+    uint32_t reserved[3];
+} ep_journal_t;
+_Static_assert(sizeof(ep_journal_t) == SEG_CACHE_LINE, "the journal is one cache line");
+
+typedef struct {
+    _Alignas(SEG_CACHE_LINE) _Atomic uint32_t inbox; /* rid of the newest, 0, or INBOX_CLOSED */
+    _Alignas(SEG_CACHE_LINE) _Atomic uint32_t asleep;
+    _Alignas(SEG_CACHE_LINE) _Atomic uint32_t state; /* ep_state_t */
+    _Atomic uint32_t kind;                            /* ep_kind_t */
+    _Atomic uint32_t pid;
+    _Atomic uint32_t incarnation; /* counts the users of this index */
+    _Atomic int32_t exit_status;  /* as waitpid gives it, before state becomes EP_DEAD */
+    _Atomic uint32_t current;     /* rid being run; 0 = none */
+    _Atomic uint64_t current_since_ns;
+    _Atomic int32_t core;
+    _Atomic uint32_t actor;       /* EP_KIND_ACTOR: its number */
+    /* Run queue (sched/runq.c): lists under the lock, rebuilt from the records if its holder dies. */
+    _Alignas(SEG_CACHE_LINE) holderlock_t lock;
+    _Atomic uint32_t n_queued;
+    uint32_t lane_head[RUNQ_LANES], lane_tail[RUNQ_LANES];
+    uint32_t next_lane;
+    /* Records taken from the lanes together; each is claimed by its word, so another may still take it away. */
+    _Alignas(SEG_CACHE_LINE) _Atomic uint32_t batch[RUNQ_BATCH];
+    _Atomic uint32_t n_batch, i_batch;
+    _Alignas(SEG_CACHE_LINE) ep_journal_t journal;
+} ep_shared_t;
+
+/* The node as one process sees it. */
+typedef struct node {
+    uint32_t epoch;
+    int rank, n_ranks, node_rank, n_node_ranks;
+    int n_cores; /* cores that the ranks of this node may use together */
+    bool multi_node;
+    int16_t *node_rank_of; /* by rank; -1 = on another node */
+    int32_t *rank_of;      /* by place on the node */
+    segment_t *segs;       /* by place on the node */
+} node_t;
+
+typedef struct ep {
+    ep_shared_t *sh;
+    node_t *node;
+    const segment_t *seg; /* own rank's */
+    uint16_t gid;
+    bool mortal;   /* may be killed without its rank: keeps the journal */
+    uint32_t rc_seq;
+    pool_cache_t slots, records;
+    void *sched, *exec; /* the layers' own */
+} ep_t;
+
+/* The calling thread's endpoint; NULL before api gave it one. */
+extern _Thread_local ep_t *ep_self;
+
+static inline ep_shared_t *ep_shared_at(const node_t *node, uint16_t gid)
+{
+    const segment_t *seg = &node->segs[gid >> 8];
+    return (ep_shared_t *)(seg->rw + seg->hdr->eps_off) + (gid & 0xff);
+}
+
+static inline uint16_t ep_gid(int node_rank, unsigned index)
+{
+    return (uint16_t)(node_rank << 8 | (int)index);
+}
+
+/* How the pools know a free item. */
+pool_is_free_fn ep_slot_is_free_fn(void);
+pool_is_free_fn ep_record_is_free_fn(void);
+
+/* Take endpoint index of this rank for the calling thread or, with index 0, any unused one. kind and mortal as given.
+ * Errors: LIMIT when all are taken, OUT_OF_MEMORY. */
+int ep_open(node_t *node, unsigned index, ep_kind_t kind, bool mortal, ep_t **ep_p);
+/* Reserve an unused index of this rank, EP_STARTING; 0 when all are taken. */
+unsigned ep_reserve(node_t *node, ep_kind_t kind);
+/* Give it back; its chunks go to nobody. */
+void ep_close(ep_t *ep);
+
+/* Push rid; false when the inbox is closed. Does not wake. The record is QUEUED for this endpoint already. */
+bool ep_inbox_push(const node_t *node, ep_shared_t *to, rid_t rid);
+/* Take all, oldest first, linked by next; 0 when empty. */
+rid_t ep_inbox_drain(const node_t *node, ep_shared_t *of);
+
+static inline bool ep_inbox_empty(const ep_shared_t *of)
+{
+    uint32_t head = atomic_load_explicit(&of->inbox, memory_order_relaxed);
+    return head == 0 || head == INBOX_CLOSED;
+}
+
+/* After publishing something for `to`. Costs one load when it is awake. */
+void ep_wake(ep_shared_t *to);
+/* Wake every endpoint of the node that sleeps. */
+void ep_wake_all(const node_t *node);
+
+/* About to sleep: after this the caller looks once more at what it waits for, then calls ep_sleep() or ep_sleep_cancel(). */
+void ep_sleep_prepare(ep_t *ep);
+void ep_sleep(ep_t *ep, uint64_t timeout_ns);
+void ep_sleep_cancel(ep_t *ep);
+
+/* True while spinning takes no core from a runnable thread of this node. */
+bool ep_may_spin(const ep_t *ep);
+
+static inline void ep_mask_set(_Atomic uint64_t *mask, uint16_t gid)
+{
+    atomic_fetch_or_explicit(&mask[(gid & 0xff) / 64], 1ull << (gid & 63), memory_order_seq_cst);
+}
+static inline void ep_mask_clear(_Atomic uint64_t *mask, uint16_t gid)
+{
+    atomic_fetch_and_explicit(&mask[(gid & 0xff) / 64], ~(1ull << (gid & 63)), memory_order_seq_cst);
+}
+static inline bool ep_mask_has(_Atomic uint64_t *mask, uint16_t gid)
+{
+    return atomic_load_explicit(&mask[(gid & 0xff) / 64], memory_order_relaxed) >> (gid & 63) & 1;
+}
+
+#endif

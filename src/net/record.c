@@ -1,0 +1,132 @@
+/* record.c: taking, filling and returning records. */
+#include "record.h"
+
+#include "endpoint.h"
+
+#include <string.h>
+
+record_t *record_at(const ep_t *ep, rid_t rid)
+{
+    const segment_t *seg = &ep->node->segs[rid >> 24];
+    return pool_item(seg, &seg->hdr->records, rid & 0xffffff);
+}
+
+static record_ext_t *ext_at(const ep_t *ep, rid_t rid)
+{
+    return (record_ext_t *)record_at(ep, rid);
+}
+
+static rid_t take(ep_t *ep, record_state_t state)
+{
+    uint32_t index = pool_alloc(&ep->records);
+    if (index == 0) return 0;
+    rid_t rid = (rid_t)ep->node->node_rank << 24 | index;
+    record_t *rec = record_at(ep, rid);
+    uint64_t word = atomic_load_explicit(&rec->word, memory_order_relaxed);
+    atomic_store_explicit(&rec->word, record_word(state, ep->gid, record_word_gen(word)), memory_order_relaxed);
+    return rid;
+}
+
+/* The word of a free record: no holder, next generation, so that a stale reference to it is recognised. */
+static void make_free(_Atomic uint64_t *word)
+{
+    uint32_t gen = record_word_gen(atomic_load_explicit(word, memory_order_relaxed));
+    atomic_store_explicit(word, record_word(RECORD_FREE, 0, gen + 1), memory_order_release);
+}
+
+static void give_back(ep_t *ep, rid_t rid, _Atomic uint64_t *word)
+{
+    const segment_t *seg = &ep->node->segs[rid >> 24];
+    make_free(word);
+    pool_free(&ep->records, seg, &seg->hdr->records, rid & 0xffffff);
+}
+
+/* Where ref i, or the first value behind n refs, starts in the body's stream: refs never straddle two records. */
+static uint32_t ref_off(unsigned i)
+{
+    if (i <= RECORD_MAIN_REFS) return i * (uint32_t)sizeof(record_ref_t);
+    unsigned j = i - RECORD_MAIN_REFS;
+    return RECORD_BODY_BYTES + j / RECORD_EXT_REFS * RECORD_EXT_BODY_BYTES + j % RECORD_EXT_REFS * (uint32_t)sizeof(record_ref_t);
+}
+
+rid_t record_alloc(ep_t *ep, unsigned n_refs, uint32_t body_bytes, record_t **rec_p)
+{
+    uint32_t total = ref_off(n_refs) + body_bytes;
+    if (n_refs > RECORD_MAX_REFS || total > RECORD_MAX_BODY) return 0;
+    rid_t rid = take(ep, RECORD_BUILDING);
+    if (rid == 0) return 0;
+    record_t *rec = record_at(ep, rid);
+    memset((char *)rec + offsetof(record_t, next), 0, offsetof(record_t, body) - offsetof(record_t, next));
+    rec->n_refs = (uint8_t)n_refs;
+    rec->body_bytes = (uint16_t)body_bytes;
+    rec->creator = ep->gid;
+    for (uint32_t have = RECORD_BODY_BYTES; have < total; have += RECORD_EXT_BODY_BYTES) {
+        rid_t ext = take(ep, RECORD_EXTENSION);
+        if (ext == 0) {
+            record_free(ep, rid, rec);
+            return 0;
+        }
+        /* Appended in front: the chain is read by counting, and its order is fixed once it is complete. */
+        atomic_store_explicit(&ext_at(ep, ext)->next, rec->ext, memory_order_relaxed);
+        rec->ext = ext;
+        rec->n_ext++;
+    }
+    *rec_p = rec;
+    return rid;
+}
+
+void record_free(ep_t *ep, rid_t rid, record_t *rec)
+{
+    rid_t ext = rec->ext;
+    for (int i = rec->n_ext; i > 0; i--) {
+        record_ext_t *x = ext_at(ep, ext);
+        rid_t next = atomic_load_explicit(&x->next, memory_order_relaxed);
+        give_back(ep, ext, &x->word);
+        ext = next;
+    }
+    give_back(ep, rid, &rec->word);
+}
+
+/* The bytes at off of the body's stream, and how many follow in the same record. */
+static uint8_t *stream_at(const ep_t *ep, record_t *rec, uint32_t off, uint32_t *room_p)
+{
+    if (off < RECORD_BODY_BYTES) {
+        *room_p = RECORD_BODY_BYTES - off;
+        return rec->body + off;
+    }
+    uint32_t k = (off - RECORD_BODY_BYTES) / RECORD_EXT_BODY_BYTES, in = (off - RECORD_BODY_BYTES) % RECORD_EXT_BODY_BYTES;
+    rid_t ext = rec->ext;
+    while (k-- > 0) ext = atomic_load_explicit(&ext_at(ep, ext)->next, memory_order_relaxed);
+    *room_p = RECORD_EXT_BODY_BYTES - in;
+    return ext_at(ep, ext)->body + in;
+}
+
+record_ref_t *record_ref(const ep_t *ep, record_t *rec, unsigned i)
+{
+    uint32_t room;
+    return (record_ref_t *)(void *)stream_at(ep, rec, ref_off(i), &room);
+}
+
+void record_write(const ep_t *ep, record_t *rec, uint32_t off, const void *data, uint32_t bytes)
+{
+    const uint8_t *from = data;
+    for (off += ref_off(rec->n_refs); bytes > 0;) {
+        uint32_t room, n;
+        uint8_t *to = stream_at(ep, rec, off, &room);
+        n = bytes < room ? bytes : room;
+        memcpy(to, from, n);
+        from += n, off += n, bytes -= n;
+    }
+}
+
+void record_read(const ep_t *ep, const record_t *rec, uint32_t off, void *data, uint32_t bytes)
+{
+    uint8_t *to = data;
+    for (off += ref_off(rec->n_refs); bytes > 0;) {
+        uint32_t room, n;
+        const uint8_t *from = stream_at(ep, (record_t *)(uintptr_t)rec, off, &room);
+        n = bytes < room ? bytes : room;
+        memcpy(to, from, n);
+        to += n, off += n, bytes -= n;
+    }
+}

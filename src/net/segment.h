@@ -1,0 +1,87 @@
+/* segment.h: one shared-memory segment a rank, mapped by every process of its node.
+ *
+ *   | header | endpoints | slot pool bookkeeping | record pool bookkeeping | slots (64 B) | records (128 B) | arena metadata | arena |
+ *
+ * The segment is a memfd: it has no name that another job could meet, it vanishes with its last process however that
+ * ends, and its size is bounded by memory, not by the size of /dev/shm. Other processes of the node open it by
+ * /proc/PID/fd/FD, which the kernel allows to the same user only. See docs/design/net.md, "The segment".
+ *
+ * Everything is mapped read-write for the runtime; views handed to user code point into a second, read-only mapping. */
+#ifndef MRAY_NET_SEGMENT_H
+#define MRAY_NET_SEGMENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    NODE_MAX_RANKS = 255, /* ranks on one node: 8 bits of an endpoint id, a record id and a slot id */
+    SEG_MAX_EPS = 256,    /* endpoints of one rank; index 0 is never used */
+    SEG_EP_AGENT = 1,     /* the rank's own engine */
+    SEG_EP_MAIN = 2,      /* the thread that called mray_init */
+    SEG_MASK_WORDS = SEG_MAX_EPS / 64,
+    SEG_MAX_ITEMS = 1 << 24, /* slots or records of one segment: 24 bits of an id */
+    SEG_CACHE_LINE = 64,
+};
+
+/* Items (slots, records) are handed out in chunks of 64. A chunk belongs to one endpoint, which alone allocates from it;
+ * whoever frees an item sets its bit in the chunk's hint word. A bit is only a hint: the item's own state word is the
+ * truth (pool.h), so setting a bit twice, after a crash, does no harm. */
+typedef struct {
+    uint32_t n_chunks;
+    _Atomic uint32_t next_fresh; /* chunks below were claimed at least once */
+    uint64_t hints_off;          /* n_chunks words: which items may be free */
+    uint64_t summary_off;        /* n_chunks / 64 words: which hint words are not zero */
+    uint64_t owner_off;          /* n_chunks u16: endpoint gid, 0 = nobody's */
+    uint64_t items_off;
+    uint32_t item_bytes;
+} seg_pool_t;
+
+/* Set once before the segment is shared, but for the atomics. */
+typedef struct {
+    uint64_t magic;
+    uint32_t epoch; /* distinguishes sessions: part of every ref */
+    uint32_t rank;
+    uint64_t bytes;
+    uint64_t eps_off, arena_meta_off, arena_off, arena_bytes;
+    seg_pool_t slots, records;
+    _Alignas(SEG_CACHE_LINE) _Atomic uint32_t stop; /* workers leave their loops */
+    _Atomic uint32_t n_workers;                     /* workers that serve tasks of any submitter */
+    _Alignas(SEG_CACHE_LINE) _Atomic uint64_t worker_mask[SEG_MASK_WORDS]; /* endpoints that accept pushed tasks */
+    /* Bits are set and cleared by fetch_or / fetch_and, which are idempotent: the agent clears a dead endpoint's. */
+    _Alignas(SEG_CACHE_LINE) _Atomic uint64_t open_mask[SEG_MASK_WORDS];  /* endpoints in use */
+    _Alignas(SEG_CACHE_LINE) _Atomic uint64_t idle_mask[SEG_MASK_WORDS];  /* nothing to do: spinning or asleep */
+    _Alignas(SEG_CACHE_LINE) _Atomic uint64_t awake_mask[SEG_MASK_WORDS]; /* runnable threads, for the spin decision */
+} seg_header_t;
+
+typedef struct {
+    uint64_t arena_bytes;
+    uint64_t arena_meta_bytes;
+    uint32_t n_slots, n_records; /* rounded up to whole chunks */
+} seg_config_t;
+
+/* A mapping of one segment in this process. */
+typedef struct {
+    char *rw;
+    const char *ro; /* the same bytes, read-only */
+    seg_header_t *hdr;
+    uint64_t bytes;
+} segment_t;
+
+/* How another process of the node finds a segment; exchanged at start. */
+typedef struct {
+    int32_t pid, fd;
+    uint64_t bytes;
+} seg_name_t;
+
+/* Make this rank's segment. fd stays open until seg_close_fd(). Errors: OUT_OF_MEMORY, SYSTEM. */
+int seg_create(const seg_config_t *config, uint32_t epoch, uint32_t rank, segment_t *seg_p, seg_name_t *name_p);
+/* Map another process's segment. Errors: SYSTEM with what the kernel said. */
+int seg_map(const seg_name_t *name, segment_t *seg_p);
+void seg_unmap(segment_t *seg);
+void seg_close_fd(seg_name_t *name);
+/* Write-fault the first pages of slots and records, so that the first tasks do not pay for it. */
+void seg_prefault(const segment_t *seg, uint64_t slot_bytes, uint64_t record_bytes, uint64_t arena_bytes);
+
+#endif

@@ -1,0 +1,194 @@
+/* runq.c: lanes, batch, claiming. */
+#include "runq.h"
+
+enum { LANE_TAKE = RUNQ_BATCH };
+
+/* The queue lets go of a record claimed inline. Memory order: acq_rel, so that whoever frees sees all the other did. */
+static void let_go(ep_t *ep, rid_t rid, record_t *rec)
+{
+    uint64_t before = atomic_fetch_or_explicit(&rec->word, RECORD_WORD_UNLINKED, memory_order_acq_rel);
+    if ((before & RECORD_WORD_DONE) != 0) record_free(ep, rid, rec);
+}
+
+void runq_free_record(ep_t *ep, rid_t rid, record_t *rec)
+{
+    if ((atomic_load_explicit(&rec->word, memory_order_relaxed) & RECORD_WORD_INLINE) != 0) {
+        uint64_t before = atomic_fetch_or_explicit(&rec->word, RECORD_WORD_DONE, memory_order_acq_rel);
+        if ((before & RECORD_WORD_UNLINKED) == 0) return;
+    }
+    record_free(ep, rid, rec);
+}
+
+static bool claim(ep_t *ep, record_t *rec)
+{
+    uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
+    while (record_word_state(word) == RECORD_QUEUED && record_word_gid(word) == ep->gid) {
+        uint64_t running = record_word(RECORD_RUNNING, ep->gid, record_word_gen(word));
+        if (atomic_compare_exchange_weak_explicit(&rec->word, &word, running, memory_order_acq_rel, memory_order_acquire)) return true;
+    }
+    return false;
+}
+
+bool runq_claim_inline(ep_t *ep, record_t *rec, uint64_t word)
+{
+    uint64_t running = record_word(RECORD_RUNNING, ep->gid, record_word_gen(word)) | RECORD_WORD_INLINE;
+    return atomic_compare_exchange_strong_explicit(&rec->word, &word, running, memory_order_acq_rel, memory_order_acquire);
+}
+
+/* With the lock: inbox into lanes. */
+static void sort_inbox(ep_t *ep, ep_shared_t *sh)
+{
+    rid_t rid = ep_inbox_drain(ep->node, sh);
+    uint32_t n = 0;
+    while (rid != 0) {
+        record_t *rec = record_at(ep, rid);
+        rid_t next = atomic_load_explicit(&rec->next, memory_order_relaxed);
+        unsigned lane = (rec->creator ^ rec->creator >> 8) % RUNQ_LANES;
+        atomic_store_explicit(&rec->next, 0, memory_order_relaxed);
+        if (sh->lane_head[lane] == 0)
+            sh->lane_head[lane] = rid;
+        else
+            atomic_store_explicit(&record_at(ep, sh->lane_tail[lane])->next, rid, memory_order_relaxed);
+        sh->lane_tail[lane] = rid;
+        n++;
+        rid = next;
+    }
+    if (n > 0) atomic_store_explicit(&sh->n_queued, atomic_load_explicit(&sh->n_queued, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+/* With the lock: the oldest of the next lane that has one. */
+static rid_t pop_lane(ep_t *ep, ep_shared_t *sh)
+{
+    for (unsigned i = 0; i < RUNQ_LANES; i++) {
+        unsigned lane = sh->next_lane++ % RUNQ_LANES;
+        rid_t rid = sh->lane_head[lane];
+        if (rid == 0) continue;
+        sh->lane_head[lane] = atomic_load_explicit(&record_at(ep, rid)->next, memory_order_relaxed);
+        atomic_store_explicit(&sh->n_queued, atomic_load_explicit(&sh->n_queued, memory_order_relaxed) - 1, memory_order_relaxed);
+        return rid;
+    }
+    return 0;
+}
+
+static bool refill(ep_t *ep)
+{
+    ep_shared_t *sh = ep->sh;
+    if (ep_inbox_empty(sh) && atomic_load_explicit(&sh->n_queued, memory_order_relaxed) == 0) return false;
+    holderlock_acquire(&sh->lock, ep->gid);
+    sort_inbox(ep, sh);
+    uint32_t n = 0;
+    rid_t rid;
+    while (n < LANE_TAKE && (rid = pop_lane(ep, sh)) != 0) atomic_store_explicit(&sh->batch[n++], rid, memory_order_relaxed);
+    atomic_store_explicit(&sh->i_batch, 0, memory_order_relaxed);
+    atomic_store_explicit(&sh->n_batch, n, memory_order_release);
+    holderlock_release(&sh->lock, ep->gid);
+    return n > 0;
+}
+
+rid_t runq_next(ep_t *ep)
+{
+    ep_shared_t *sh = ep->sh;
+    for (;;) {
+        uint32_t i = atomic_load_explicit(&sh->i_batch, memory_order_relaxed);
+        if (i >= atomic_load_explicit(&sh->n_batch, memory_order_relaxed)) {
+            if (!refill(ep)) return 0;
+            continue;
+        }
+        rid_t rid = atomic_exchange_explicit(&sh->batch[i], 0, memory_order_acq_rel); /* the agent may take it at this moment */
+        atomic_store_explicit(&sh->i_batch, i + 1, memory_order_relaxed);
+        if (rid == 0) continue;
+        record_t *rec = record_at(ep, rid);
+        if (claim(ep, rec)) return rid;
+        let_go(ep, rid, rec);
+    }
+}
+
+void runq_push_self(ep_t *ep, rid_t rid)
+{
+    ep_shared_t *sh = ep->sh;
+    uint32_t n = atomic_load_explicit(&sh->n_batch, memory_order_relaxed);
+    uint32_t i = atomic_load_explicit(&sh->i_batch, memory_order_relaxed);
+    if (i >= n) { /* empty: start again at the front */
+        atomic_store_explicit(&sh->batch[0], rid, memory_order_relaxed);
+        atomic_store_explicit(&sh->i_batch, 0, memory_order_relaxed);
+        atomic_store_explicit(&sh->n_batch, 1, memory_order_release);
+    } else if (n < RUNQ_BATCH) {
+        atomic_store_explicit(&sh->batch[n], rid, memory_order_relaxed);
+        atomic_store_explicit(&sh->n_batch, n + 1, memory_order_release);
+    } else {
+        bool open = ep_inbox_push(ep->node, sh, rid);
+        (void)open; /* a living endpoint's own inbox is open */
+    }
+}
+
+/* With a record just taken out of victim's lists: make it the caller's, unless somebody runs it inline. */
+static bool take_over(ep_t *ep, rid_t rid, uint16_t victim_gid)
+{
+    record_t *rec = record_at(ep, rid);
+    uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
+    while (record_word_state(word) == RECORD_QUEUED && record_word_gid(word) == victim_gid) {
+        if (!atomic_compare_exchange_weak(&rec->word, &word, record_word(RECORD_QUEUED, ep->gid, record_word_gen(word)))) continue;
+        rec->target = ep->gid;
+        return true;
+    }
+    let_go(ep, rid, rec);
+    return false;
+}
+
+unsigned runq_take(ep_t *ep, ep_shared_t *victim, uint16_t victim_gid, unsigned n, rid_t *rids)
+{
+    unsigned got = 0;
+    holderlock_acquire(&victim->lock, ep->gid);
+    sort_inbox(ep, victim);
+    rid_t rid;
+    while (got < n && (rid = pop_lane(ep, victim)) != 0)
+        if (take_over(ep, rid, victim_gid)) rids[got++] = rid;
+    for (uint32_t i = 0; got < n && i < RUNQ_BATCH; i++) {
+        rid = atomic_load_explicit(&victim->batch[i], memory_order_acquire);
+        /* Whoever changes the entry to 0 has the record; the victim does the same. */
+        if (rid != 0 && atomic_compare_exchange_strong(&victim->batch[i], &rid, 0) && take_over(ep, rid, victim_gid)) rids[got++] = rid;
+    }
+    holderlock_release(&victim->lock, ep->gid);
+    return got;
+}
+
+unsigned runq_depth(const ep_shared_t *sh)
+{
+    uint32_t n = atomic_load_explicit(&sh->n_batch, memory_order_relaxed), i = atomic_load_explicit(&sh->i_batch, memory_order_relaxed);
+    return atomic_load_explicit(&sh->n_queued, memory_order_relaxed) + (n > i ? n - i : 0) + (ep_inbox_empty(sh) ? 0 : 1);
+}
+
+bool runq_contains(ep_t *ep, ep_shared_t *of, rid_t rid)
+{
+    bool found = false;
+    holderlock_acquire(&of->lock, ep->gid);
+    sort_inbox(ep, of);
+    for (unsigned lane = 0; lane < RUNQ_LANES && !found; lane++)
+        for (rid_t r = of->lane_head[lane]; r != 0 && !found; r = atomic_load_explicit(&record_at(ep, r)->next, memory_order_relaxed))
+            found = r == rid;
+    for (unsigned i = 0; i < RUNQ_BATCH && !found; i++) found = atomic_load_explicit(&of->batch[i], memory_order_acquire) == rid;
+    holderlock_release(&of->lock, ep->gid);
+    return found;
+}
+
+void runq_recover(ep_t *ep, uint16_t dead_gid)
+{
+    ep_shared_t *sh = ep_shared_at(ep->node, dead_gid);
+    if (!holderlock_break(&sh->lock, dead_gid, ep->gid)) holderlock_acquire(&sh->lock, ep->gid);
+    for (unsigned lane = 0; lane < RUNQ_LANES; lane++) sh->lane_head[lane] = sh->lane_tail[lane] = 0;
+    for (unsigned i = 0; i < RUNQ_BATCH; i++) atomic_store(&sh->batch[i], 0);
+    atomic_store(&sh->n_queued, 0);
+    atomic_store(&sh->i_batch, 0);
+    atomic_store(&sh->n_batch, 0);
+    holderlock_release(&sh->lock, ep->gid);
+    /* Records of the lost lists that somebody runs inline: nobody will meet them here any more. */
+    for (int p = 0; p < ep->node->n_node_ranks; p++) {
+        uint32_t high = pool_high_water(&ep->node->segs[p].hdr->records);
+        for (uint32_t i = 1; i < high; i++) {
+            rid_t rid = (rid_t)p << 24 | i;
+            record_t *rec = record_at(ep, rid);
+            uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
+            if ((word & RECORD_WORD_INLINE) != 0 && (word & RECORD_WORD_UNLINKED) == 0 && rec->target == dead_gid) let_go(ep, rid, rec);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+/* payload.c: blocks of payload, and the rebuild of an arena from the slots. */
+#include "payload.h"
+
+#include "clock.h"
+#include "error.h"
+#include "log.h"
+#include "slot.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+arena_t *payload_arena(const ep_t *ep, int place)
+{
+    const segment_t *seg = &ep->node->segs[place];
+    return (arena_t *)(seg->rw + seg->hdr->arena_meta_off);
+}
+
+static int place_of(const ep_t *ep, const slot_where_t *where)
+{
+    return ep->node->node_rank_of[where->rank];
+}
+
+payload_header_t *payload_at(const ep_t *ep, const slot_where_t *where)
+{
+    const segment_t *seg = &ep->node->segs[place_of(ep, where)];
+    return (payload_header_t *)(seg->rw + seg->hdr->arena_off + where->off);
+}
+
+const payload_header_t *payload_view(const ep_t *ep, const slot_where_t *where)
+{
+    const segment_t *seg = &ep->node->segs[place_of(ep, where)];
+    return (const payload_header_t *)(seg->ro + seg->hdr->arena_off + where->off);
+}
+
+uint64_t payload_segment_off(const segment_t *seg, uint64_t off)
+{
+    return seg->hdr->arena_off + off;
+}
+
+static int alloc_at(ep_t *ep, int place, slot_t *slot, uint64_t bytes, uint64_t metadata_bytes)
+{
+    arena_t *arena = payload_arena(ep, place);
+    arena_block_t block;
+    arena_lock(arena, ep->gid);
+    int status = arena_alloc_locked(arena, payload_block_bytes(bytes, metadata_bytes), &block);
+    if (status == MRAY_OK) {
+        slot->u.where = (slot_where_t){.off = block.off, .rank = (uint32_t)ep->node->rank_of[place], .block = block.block,
+                                       .metadata_bytes = (uint32_t)metadata_bytes};
+        slot->bytes = bytes;
+        slot->kind = SLOT_KIND_PAYLOAD;
+    }
+    arena_unlock(arena, ep->gid);
+    return status;
+}
+
+static int alloc_anywhere(ep_t *ep, slot_t *slot, uint64_t bytes, uint64_t metadata_bytes)
+{
+    int own = ep->node->node_rank, n = ep->node->n_node_ranks, status = MRAY_OK;
+    for (int i = 0; i < n; i++) {
+        status = alloc_at(ep, (own + i) % n, slot, bytes, metadata_bytes);
+        if (status != MRAY_ERR_OBJECT_STORE_FULL) return status;
+    }
+    return status;
+}
+
+int payload_alloc(ep_t *ep, slot_t *slot, uint64_t bytes, uint64_t metadata_bytes, uint64_t wait_ns)
+{
+    if (bytes > ARENA_CAPACITY_MAX || metadata_bytes > UINT32_MAX)
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "an object of %llu bytes with %llu bytes of metadata is larger than any store",
+                          (unsigned long long)bytes, (unsigned long long)metadata_bytes);
+    uint64_t deadline = 0, capacity = 0;
+    for (int place = 0; place < ep->node->n_node_ranks; place++)
+        if (ep->node->segs[place].hdr->arena_bytes > capacity) capacity = ep->node->segs[place].hdr->arena_bytes;
+    if (payload_block_bytes(bytes, metadata_bytes) > capacity) wait_ns = 0; /* no release makes room for it */
+    for (uint64_t pause_ns = 10000;; pause_ns += pause_ns / 2) {
+        int status = alloc_anywhere(ep, slot, bytes, metadata_bytes);
+        if (status != MRAY_ERR_OBJECT_STORE_FULL || wait_ns == 0) return status;
+        if (deadline == 0) deadline = base_clock_deadline(wait_ns);
+        if (base_clock_ns() >= deadline) return status;
+        /* Back-pressure: others release objects meanwhile. Not a hot path: the store is full. */
+        if (pause_ns > 1000000) pause_ns = 1000000;
+        nanosleep(&(struct timespec){.tv_nsec = (long)pause_ns}, NULL);
+    }
+}
+
+void payload_free(ep_t *ep, slot_where_t *where)
+{
+    int place = place_of(ep, where);
+    if (place < 0) return;
+    arena_t *arena = payload_arena(ep, place);
+    arena_lock(arena, ep->gid);
+    if (where->block != 0) {
+        int status = arena_free_locked(arena, (arena_block_t){.off = where->off, .block = where->block});
+        if (status != MRAY_OK) log_error("internal: freeing block %u at %llu: %s", where->block, (unsigned long long)where->off, mray_error_message());
+        where->block = 0;
+    }
+    arena_unlock(arena, ep->gid);
+}
+
+/* Live blocks of rank's arena, from every slot of the node. */
+static size_t collect_live(const ep_t *ep, uint32_t rank, arena_live_t *live)
+{
+    size_t n = 0;
+    for (int p = 0; p < ep->node->n_node_ranks; p++) {
+        uint32_t high = pool_high_water(&ep->node->segs[p].hdr->slots);
+        for (uint32_t i = 1; i < high; i++) {
+            const slot_t *slot = slot_at(ep, (sid_t)p << 24 | i);
+            if (slot_rc_is_free(atomic_load_explicit(&slot->rc, memory_order_acquire))) continue;
+            bool has = slot->kind == SLOT_KIND_PAYLOAD || (slot->kind == SLOT_KIND_ERROR && slot->bytes != 0);
+            if (!has || slot->u.where.rank != rank || slot->u.where.block == 0) continue;
+            if (live != NULL)
+                live[n] = (arena_live_t){.off = slot->u.where.off, .block = slot->u.where.block,
+                                         .bytes = payload_block_bytes(slot->bytes, slot->u.where.metadata_bytes)};
+            n++;
+        }
+    }
+    return n;
+}
+
+void payload_recover(ep_t *ep, int place, uint16_t dead_gid)
+{
+    arena_t *arena = payload_arena(ep, place);
+    if (!arena_break(arena, dead_gid, ep->gid)) return;
+    if (arena_needs_rebuild(arena)) {
+        uint32_t rank = (uint32_t)ep->node->rank_of[place];
+        size_t n = collect_live(ep, rank, NULL);
+        arena_live_t *live = malloc((n + 1) * sizeof *live);
+        if (live == NULL) {
+            log_error("no memory to repair the object store of rank %u after a worker died in it", rank);
+        } else {
+            n = collect_live(ep, rank, live); /* nobody else changes it: the lock is held */
+            int status = arena_rebuild(arena, live, n);
+            if (status != MRAY_OK) log_error("internal: repairing the object store of rank %u: %s", rank, mray_error_message());
+            free(live);
+        }
+    }
+    arena_unlock(arena, ep->gid);
+}

@@ -1,0 +1,327 @@
+/* slot.c: holds, completion and waiting.
+ *
+ * A change of rc by a mortal endpoint is detectable (after Attiya, Ben-Baruch, Hendler, "Lower and upper bounds on the
+ * space complexity of detectable objects", PODC 2020): the word carries its last writer and that writer's change number;
+ * whoever overwrites it first acknowledges the change in the writer's journal, if it is still the one in flight. So after
+ * a death the agent knows whether the change took place: the word still carries it, or it was acknowledged.
+ *
+ * Stores of a killed process become visible in program order up to the instruction at which it died (exceptions are
+ * precise), so the journal needs compiler order only: relaxed stores between signal fences. */
+#include "slot.h"
+
+#include "arena.h"
+#include "error.h"
+#include "hash.h"
+#include "payload.h"
+
+#include <string.h>
+
+enum { WRITER_SHIFT = 32, SEQ_SHIFT = 48, ACK_NONE = 1 << 16 };
+
+static store_upcalls_t upcalls;
+
+void store_set_upcalls(const store_upcalls_t *u)
+{
+    upcalls = *u;
+}
+
+const store_upcalls_t *store_upcalls(void)
+{
+    return &upcalls;
+}
+
+slot_t *slot_at(const ep_t *ep, sid_t sid)
+{
+    const segment_t *seg = &ep->node->segs[sid >> 24];
+    return pool_item(seg, &seg->hdr->slots, sid & 0xffffff);
+}
+
+int slot_find(const ep_t *ep, mray_ref ref, sid_t *sid_p)
+{
+    const node_t *node = ep->node;
+    if (ref.slot == 0) return base_error(MRAY_ERR_INVALID_REF, "the ref is nil: it was never set, or the call that returned it failed");
+    if (ref.epoch != node->epoch || ref.rank >= (uint32_t)node->n_ranks)
+        return base_error(MRAY_ERR_INVALID_REF, "the ref {rank %u, slot %u} is of another session, or no ref at all", ref.rank, ref.slot);
+    int place = node->node_rank_of[ref.rank];
+    if (place < 0) {
+        *sid_p = 0;
+        return MRAY_OK;
+    }
+    const seg_pool_t *pool = &node->segs[place].hdr->slots;
+    if (ref.slot >= pool->n_chunks * 64)
+        return base_error(MRAY_ERR_INVALID_REF, "the ref {rank %u, slot %u} names a slot that does not exist", ref.rank, ref.slot);
+    sid_t sid = (sid_t)place << 24 | ref.slot;
+    const slot_t *slot = slot_at(ep, sid);
+    if (slot_rc_is_free(atomic_load_explicit(&slot->rc, memory_order_acquire)) ||
+        atomic_load_explicit(&slot->gen, memory_order_relaxed) != ref.gen)
+        return base_error(MRAY_ERR_INVALID_REF, "the ref {rank %u, slot %u} was released before", ref.rank, ref.slot);
+    *sid_p = sid;
+    return MRAY_OK;
+}
+
+mray_ref slot_ref(const ep_t *ep, sid_t sid)
+{
+    return (mray_ref){.rank = (uint32_t)ep->node->rank_of[sid >> 24],
+                      .slot = sid & 0xffffff,
+                      .gen = atomic_load_explicit(&slot_at(ep, sid)->gen, memory_order_relaxed),
+                      .epoch = ep->node->epoch};
+}
+
+sid_t slot_alloc(ep_t *ep, uint32_t n)
+{
+    uint32_t index = pool_alloc_run(&ep->slots, n);
+    if (index == 0) return 0;
+    sid_t first = (sid_t)ep->node->node_rank << 24 | index;
+    uint32_t gen = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t g = atomic_load_explicit(&slot_at(ep, first + i)->gen, memory_order_relaxed);
+        if (g > gen) gen = g;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        slot_t *slot = slot_at(ep, first + i);
+        atomic_store_explicit(&slot->waiters, 0, memory_order_relaxed);
+        atomic_store_explicit(&slot->state, SLOT_PENDING, memory_order_relaxed);
+        atomic_store_explicit(&slot->gen, gen, memory_order_relaxed);
+        slot->kind = SLOT_KIND_NONE;
+        slot->dtype = slot->ndim = 0;
+        slot->creator_index = (uint8_t)(ep->gid & 0xff);
+        slot->bytes = 0;
+        memset(&slot->u, 0, sizeof slot->u);
+        atomic_store_explicit(&slot->rc, SLOT_RC_USED | SLOT_RC_CREATOR | SLOT_RC_PRODUCER, memory_order_release);
+    }
+    return first;
+}
+
+static void acknowledge(const ep_t *ep, sid_t sid, uint64_t rc)
+{
+    uint16_t writer = (uint16_t)(rc >> WRITER_SHIFT);
+    if (writer == 0 || writer == ep->gid) return;
+    ep_journal_t *j = &ep_shared_at(ep->node, writer)->journal;
+    uint32_t seq = (uint32_t)(rc >> SEQ_SHIFT);
+    if (atomic_load_explicit(&j->rc_slot, memory_order_relaxed) == sid && atomic_load_explicit(&j->rc_seq, memory_order_relaxed) == seq)
+        atomic_store_explicit(&j->rc_ack, seq, memory_order_release);
+}
+
+static uint64_t changed_holds(uint64_t rc, rc_op_t op)
+{
+    switch (op) {
+    case RC_HOLD: return rc + SLOT_RC_ONE;
+    case RC_DROP: return rc - SLOT_RC_ONE;
+    case RC_DROP_CREATOR: return rc & ~SLOT_RC_CREATOR;
+    case RC_DROP_PRODUCER: return rc & ~SLOT_RC_PRODUCER;
+    case RC_CREATOR_TO_HOLD: return (rc & ~SLOT_RC_CREATOR) + SLOT_RC_ONE;
+    case RC_NONE: break;
+    }
+    return rc;
+}
+
+static void journal_rc(ep_t *ep, sid_t sid, rc_op_t op, rid_t rid, unsigned bit)
+{
+    ep_journal_t *j = &ep->sh->journal;
+    ep->rc_seq = (ep->rc_seq + 1) & 0xffff;
+    atomic_store_explicit(&j->rc_ack, ACK_NONE, memory_order_relaxed);
+    atomic_store_explicit(&j->rc_seq, ep->rc_seq, memory_order_relaxed);
+    atomic_store_explicit(&j->rc_op, op, memory_order_relaxed);
+    atomic_store_explicit(&j->rc_rid, rid, memory_order_relaxed);
+    atomic_store_explicit(&j->rc_bit, bit, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&j->rc_slot, sid, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void journal_rc_end(ep_t *ep)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&ep->sh->journal.rc_slot, 0, memory_order_relaxed);
+}
+
+/* True when this was the last hold: the slot is DYING and the caller destroys it. */
+static bool change_rc(ep_t *ep, sid_t sid, rc_op_t op)
+{
+    slot_t *slot = slot_at(ep, sid);
+    uint64_t mark = ep->mortal ? (uint64_t)ep->gid << WRITER_SHIFT | (uint64_t)ep->rc_seq << SEQ_SHIFT : 0;
+    uint64_t old = atomic_load_explicit(&slot->rc, memory_order_acquire), new;
+    do {
+        acknowledge(ep, sid, old);
+        new = (changed_holds(old, op) & UINT32_MAX) | mark;
+        if ((new & SLOT_RC_HOLDS) == 0) new |= SLOT_RC_DYING;
+        /* Release: what this endpoint did with the object comes before its destruction by whoever drops last. */
+    } while (!atomic_compare_exchange_weak_explicit(&slot->rc, &old, new, memory_order_acq_rel, memory_order_acquire));
+    return (new & SLOT_RC_HOLDS) == 0;
+}
+
+static void change_with_record(ep_t *ep, sid_t sid, rc_op_t op, rid_t rid, unsigned bit)
+{
+    if (ep->mortal) journal_rc(ep, sid, op, rid, bit);
+    bool last = change_rc(ep, sid, op);
+    if (rid != 0) {
+        record_t *rec = record_at(ep, rid);
+        uint16_t held = atomic_load_explicit(&rec->held, memory_order_relaxed);
+        held = op == RC_HOLD ? (uint16_t)(held | 1u << bit) : (uint16_t)(held & ~(1u << bit));
+        atomic_store_explicit(&rec->held, held, memory_order_relaxed); /* only one endpoint has the record at a time */
+    }
+    if (last) slot_destroy(ep, sid);
+    if (ep->mortal) journal_rc_end(ep);
+}
+
+void slot_change(ep_t *ep, sid_t sid, rc_op_t op)
+{
+    change_with_record(ep, sid, op, 0, 0);
+}
+
+void slot_hold_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit)
+{
+    change_with_record(ep, sid, RC_HOLD, rid, bit);
+}
+
+void slot_drop_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit)
+{
+    change_with_record(ep, sid, RC_DROP, rid, bit);
+}
+
+void slot_release_ref(ep_t *ep, sid_t sid)
+{
+    const slot_t *slot = slot_at(ep, sid);
+    uint64_t rc = atomic_load_explicit(&slot->rc, memory_order_relaxed);
+    bool creator = (rc & SLOT_RC_CREATOR) != 0 && slot->creator_index == (ep->gid & 0xff) && sid >> 24 == ep->gid >> 8;
+    slot_change(ep, sid, creator || (rc & SLOT_RC_COUNT) == 0 ? RC_DROP_CREATOR : RC_DROP);
+}
+
+void slot_destroy(ep_t *ep, sid_t sid)
+{
+    slot_t *slot = slot_at(ep, sid);
+    if (slot->kind == SLOT_KIND_REMOTE)
+        upcalls.drop_remote_fn(ep, &slot->u.where);
+    else if (slot->kind == SLOT_KIND_PAYLOAD || (slot->kind == SLOT_KIND_ERROR && slot->bytes != 0))
+        payload_free(ep, &slot->u.where);
+    atomic_store_explicit(&slot->state, SLOT_EMPTY, memory_order_relaxed);
+    atomic_store_explicit(&slot->gen, atomic_load_explicit(&slot->gen, memory_order_relaxed) + 1, memory_order_relaxed);
+    atomic_store_explicit(&slot->rc, 0, memory_order_release);
+    const segment_t *seg = &ep->node->segs[sid >> 24];
+    pool_free(&ep->slots, seg, &seg->hdr->slots, sid & 0xffffff);
+}
+
+uint32_t slot_checksum(const slot_t *slot)
+{
+    struct {
+        uint32_t gen;
+        uint8_t kind, dtype, ndim, pad;
+        uint64_t bytes;
+        uint8_t value[SLOT_INLINE_BYTES];
+    } image = {atomic_load_explicit(&slot->gen, memory_order_relaxed), slot->kind, slot->dtype, slot->ndim, 0, slot->bytes, {0}};
+    memcpy(image.value, slot->u.value, sizeof image.value);
+    return (uint32_t)base_hash64(&image, sizeof image);
+}
+
+static void publish(ep_t *ep, sid_t sid, slot_t *slot)
+{
+    /* seq_cst: the value is visible before, and the look at the watcher's sleep word comes after. */
+    uint32_t watcher = atomic_exchange(&slot->state, SLOT_READY) >> 8;
+    uint64_t link = atomic_fetch_or_explicit(&slot->waiters, SLOT_WAITERS_DONE, memory_order_acq_rel) & ~SLOT_WAITERS_DONE;
+    if (watcher == SLOT_WATCHER_MANY)
+        ep_wake_all(ep->node);
+    else if (watcher != 0)
+        ep_wake(ep_shared_at(ep->node, (uint16_t)watcher));
+    if (link != 0) slot_fire(ep, sid, link);
+}
+
+void slot_complete(ep_t *ep, sid_t sid)
+{
+    slot_t *slot = slot_at(ep, sid);
+    if (ep->node->multi_node) slot->check = slot_checksum(slot);
+    publish(ep, sid, slot);
+}
+
+void slot_complete_again(ep_t *ep, sid_t sid)
+{
+    publish(ep, sid, slot_at(ep, sid));
+    ep_wake_all(ep->node); /* the dead one may have taken the watcher's mark without waking it */
+}
+
+static rid_t link_rid(uint64_t link)
+{
+    return (rid_t)(link >> 4);
+}
+
+static uint64_t link_with_gen(const ep_t *ep, uint64_t link)
+{
+    uint64_t word = atomic_load_explicit(&record_at(ep, link_rid(link))->word, memory_order_acquire);
+    return link | (uint64_t)record_word_gen(word) << SLOT_LINK_GEN_SHIFT;
+}
+
+/* Tell one waiter: clear its bit; whoever clears the last one hands the record on. */
+static void tell(ep_t *ep, uint64_t link)
+{
+    record_t *rec = record_at(ep, link_rid(link));
+    uint32_t bit = 1u << (link & 15);
+    /* acq_rel: whoever clears the last bit sees what the other firers and the submitter wrote. */
+    uint32_t left = atomic_fetch_and_explicit(&rec->pending, ~bit, memory_order_acq_rel) & ~bit;
+    if (left == 0) upcalls.ready_fn(ep, link_rid(link));
+}
+
+void slot_fire(ep_t *ep, sid_t sid, uint64_t link)
+{
+    ep_journal_t *j = &ep->sh->journal;
+    if (ep->mortal) {
+        atomic_store_explicit(&j->fire_next, link, memory_order_relaxed);
+        atomic_store_explicit(&j->fire_link, link_with_gen(ep, link), memory_order_relaxed);
+        atomic_signal_fence(memory_order_seq_cst);
+        atomic_store_explicit(&j->fire_slot, sid, memory_order_relaxed);
+    }
+    while (link != 0) {
+        uint64_t next = record_ref(ep, record_at(ep, link_rid(link)), link & 15)->next_waiter;
+        if (ep->mortal) { /* in this order: slot_fire_again() reads it */
+            atomic_store_explicit(&j->fire_link, link_with_gen(ep, link), memory_order_relaxed);
+            atomic_signal_fence(memory_order_seq_cst);
+            atomic_store_explicit(&j->fire_next, next, memory_order_relaxed);
+            atomic_signal_fence(memory_order_seq_cst);
+        }
+        tell(ep, link);
+        link = next;
+    }
+    /* The list is done with: a recovering agent must not walk records that have been used again since. */
+    atomic_store_explicit(&slot_at(ep, sid)->waiters, SLOT_WAITERS_DONE, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (ep->mortal) atomic_store_explicit(&j->fire_slot, 0, memory_order_relaxed);
+}
+
+void slot_fire_again(ep_t *ep, const ep_journal_t *j)
+{
+    sid_t sid = atomic_load(&j->fire_slot);
+    uint64_t mark = atomic_load(&j->fire_link), link = mark & ((UINT64_C(1) << SLOT_LINK_GEN_SHIFT) - 1);
+    uint64_t next = atomic_load(&j->fire_next);
+    record_t *rec = record_at(ep, link_rid(link));
+    if (link_with_gen(ep, link) == mark) { /* else it was told, ran and is gone */
+        if (next == link) next = record_ref(ep, rec, link & 15)->next_waiter; /* died before the link behind it was noted: not told */
+        tell(ep, link);
+    }
+    if (next != 0)
+        slot_fire(ep, sid, next);
+    else
+        atomic_store_explicit(&slot_at(ep, sid)->waiters, SLOT_WAITERS_DONE, memory_order_release);
+}
+
+bool slot_add_waiter(ep_t *ep, sid_t sid, rid_t rid, unsigned i)
+{
+    slot_t *slot = slot_at(ep, sid);
+    record_ref_t *ref = record_ref(ep, record_at(ep, rid), i);
+    uint64_t head = atomic_load_explicit(&slot->waiters, memory_order_acquire);
+    do {
+        if ((head & SLOT_WAITERS_DONE) != 0) return false;
+        ref->next_waiter = head;
+        /* Release: the firer sees the link and the record. */
+    } while (!atomic_compare_exchange_weak_explicit(&slot->waiters, &head, (uint64_t)rid << 4 | i, memory_order_acq_rel, memory_order_acquire));
+    return true;
+}
+
+bool slot_watch(ep_t *ep, slot_t *slot)
+{
+    uint32_t state = atomic_load(&slot->state);
+    for (;;) {
+        if ((state & 0xff) == SLOT_READY) return false;
+        uint32_t watcher = state >> 8;
+        if (watcher == ep->gid || watcher == SLOT_WATCHER_MANY) return true;
+        uint32_t want = SLOT_PENDING | (watcher == 0 ? (uint32_t)ep->gid : SLOT_WATCHER_MANY) << 8;
+        if (atomic_compare_exchange_weak(&slot->state, &state, want)) return true;
+    }
+}

@@ -1,0 +1,70 @@
+/* slot.h: what is done with object slots: counting holds, completing, waiting. Layout: net/slot_layout.h. */
+#ifndef MRAY_STORE_SLOT_H
+#define MRAY_STORE_SLOT_H
+
+#include "endpoint.h"
+#include "slot_layout.h"
+
+/* A slot's place on its node: rank's place on the node << 24 | index. 0 is no slot. */
+typedef uint32_t sid_t;
+
+/* Waiter list: link = rid << 4 | ref argument. A link is never 0. */
+#define SLOT_WAITERS_DONE (UINT64_C(1) << 63)
+#define SLOT_WATCHER_MANY 0xffffu
+#define SLOT_LINK_GEN_SHIFT 36 /* in the journal: 28 bits of the record's generation above the link */
+
+/* What a change of rc does, as the journal names it. */
+typedef enum { RC_NONE = 0, RC_HOLD, RC_DROP, RC_DROP_CREATOR, RC_DROP_PRODUCER, RC_CREATOR_TO_HOLD } rc_op_t;
+
+/* What the store asks of the layers above. */
+typedef struct {
+    /* A record's last argument is ready: its pending bits are 0 and its word is WAITING. */
+    void (*ready_fn)(ep_t *ep, rid_t rid);
+    /* A slot of kind REMOTE dies: tell the rank that holds the payload. */
+    void (*drop_remote_fn)(ep_t *ep, const slot_where_t *where);
+} store_upcalls_t;
+void store_set_upcalls(const store_upcalls_t *upcalls);
+const store_upcalls_t *store_upcalls(void);
+
+slot_t *slot_at(const ep_t *ep, sid_t sid);
+/* The slot of a ref whose owner is on this node. Errors: INVALID_REF with a sentence (nil, other session, released).
+ * *sid_p = 0 with MRAY_OK: the owner is on another node. */
+int slot_find(const ep_t *ep, mray_ref ref, sid_t *sid_p);
+mray_ref slot_ref(const ep_t *ep, sid_t sid);
+
+/* n slots in a row, PENDING, with the creator's and the producer's hold; 0 when the table is full. All get one generation. */
+sid_t slot_alloc(ep_t *ep, uint32_t n);
+
+/* One change of the holds; the last hold dropped destroys the slot and its payload. */
+void slot_change(ep_t *ep, sid_t sid, rc_op_t op);
+/* The same while the change of record rid's held bit belongs to it. */
+void slot_hold_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit);
+void slot_drop_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit);
+/* Drop the ref that a call of this endpoint returned, or a retained one. */
+void slot_release_ref(ep_t *ep, sid_t sid);
+/* Payload and slot to nobody. Repeatable: a second call by a recovering agent finds what the first left. */
+void slot_destroy(ep_t *ep, sid_t sid);
+
+/* kind, bytes and u are written: publish, wake the watcher, fire the waiters. Once a slot. */
+void slot_complete(ep_t *ep, sid_t sid);
+/* Finish a completion that a dead endpoint may have begun; after slot_fire_again(). */
+void slot_complete_again(ep_t *ep, sid_t sid);
+/* Tell the waiters in list `link` of slot sid. */
+void slot_fire(ep_t *ep, sid_t sid, uint64_t link);
+/* Go on where a dead endpoint's journal says that it was telling waiters. */
+void slot_fire_again(ep_t *ep, const ep_journal_t *j);
+
+static inline bool slot_is_ready(const slot_t *slot)
+{
+    return (atomic_load_explicit(&slot->state, memory_order_acquire) & 0xff) == SLOT_READY;
+}
+
+/* Put ref argument i of record rid on the slot's waiter list; false when the slot is ready already. */
+bool slot_add_waiter(ep_t *ep, sid_t sid, rid_t rid, unsigned i);
+/* Ask to be woken when the slot is ready; false when it is ready already. Stale requests cost a needless wake. */
+bool slot_watch(ep_t *ep, slot_t *slot);
+
+/* Checksum over what a reader on another node believes. */
+uint32_t slot_checksum(const slot_t *slot);
+
+#endif
