@@ -1,0 +1,54 @@
+/* idle.h: the idle ladder of a thread that has to poll the network, because nothing there can wake it.
+ *
+ *   something happened -> [spin 20 us, only with a core to spare] -> [yield to 200 us] -> sleep, ever longer -> 1 ms -> 5 ms
+ *
+ * The ladder only says what to do. Who sleeps on a futex, so that work of its own node wakes it at once, does so with
+ * sleep_ns as the time limit; who has nothing to wait on calls idle_pause(). Steps go by time, not by count, because a
+ * round of polling costs between 0.3 and 100 us. Every sleep is at most 1/8 of the idle time before it, so that it delays an
+ * answer by little against what the answer took anyway. */
+#ifndef MRAY_NET_IDLE_H
+#define MRAY_NET_IDLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Nanoseconds since something last happened. */
+enum {
+    IDLE_SPIN_END_NS = 20 * 1000,
+    IDLE_YIELD_END_NS = 200 * 1000,
+    IDLE_LONG_NS = 1000 * 1000 * 1000,   /* from here on sleeps of IDLE_LONG_SLEEP_NS */
+    IDLE_MIN_SLEEP_NS = 20 * 1000,       /* about 50 us as the kernel does it */
+    IDLE_MAX_SLEEP_NS = 1000 * 1000,     /* before IDLE_LONG_NS, and always while busy */
+    IDLE_LONG_SLEEP_NS = 5 * 1000 * 1000,
+};
+
+typedef enum { IDLE_SPIN, IDLE_YIELD, IDLE_SLEEP } idle_kind_t;
+
+typedef struct {
+    idle_kind_t kind;
+    uint32_t sleep_ns; /* for IDLE_SLEEP */
+} idle_step_t;
+
+typedef struct idle_ladder {
+    uint64_t since_ns; /* when idleness began; 0: something happened since the last idle_next() */
+    bool may_spin;
+} idle_ladder_t;
+
+/* may_spin: runnable threads <= cores; it may be changed in the struct at any time. A wrong true costs much more
+ * (a spinner holds the core its answer needs: milliseconds) than a wrong false (one yield: half a microsecond). */
+void idle_init(idle_ladder_t *ladder, bool may_spin);
+
+/* Something happened. */
+static inline void idle_reset(idle_ladder_t *ladder)
+{
+    ladder->since_ns = 0;
+}
+
+/* Nothing happened in a round of polling that ended at now_ns (base_clock_ns): what to do before the next. busy (net_busy) keeps
+ * sleeps short, as an answer is due; it costs a waiter at most about 5% of a core, falling as the wait gets longer. */
+idle_step_t idle_next(idle_ladder_t *ladder, uint64_t now_ns, bool busy);
+
+/* Do the step, for a thread with nothing else to wait on. */
+void idle_pause(idle_step_t step);
+
+#endif
