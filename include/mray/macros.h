@@ -5,6 +5,7 @@
 #ifndef MRAY_MACROS_H
 #define MRAY_MACROS_H
 
+#include <mray/task.h>
 #include <stdbool.h>
 
 /* The empty argument lists and statement-free tricks below are fine with GCC and Clang, and noisy under -pedantic. */

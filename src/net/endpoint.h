@@ -27,7 +27,9 @@ enum {
     INBOX_CLOSED = UINT32_MAX, /* pushes fail: the endpoint is dead or parked for good */
     RUNQ_LANES = 4,
     RUNQ_BATCH = 8,
+    EP_LEDGER_ENTRIES = 1020,
 };
+#define EP_LEDGER UINT32_C(0x80000000)
 
 /* See exec/recover.c for how each field is resolved. Written by the endpoint alone, but rc_ack. */
 typedef struct {
@@ -35,8 +37,8 @@ typedef struct {
     _Atomic uint32_t rc_seq;  /* number of that change */
     _Atomic uint32_t rc_op;   /* what is changed: slot.h rc_op_t */
     _Atomic uint32_t rc_ack;  /* set to rc_seq by whoever overwrites the change: it took place */
-    _Atomic uint32_t rc_rid;  /* record whose held bit follows the change, and which bit */
-    _Atomic uint32_t rc_bit;
+    _Atomic uint32_t rc_rid;  /* record whose held bit follows the change, 0 = none */
+    _Atomic uint32_t rc_bit;  /* which bit; without a record: EP_LEDGER | entry of the ledger that follows the change */
     _Atomic uint64_t push;         /* record on its way into an inbox: rid | generation << 32; 0 = none */
     _Atomic uint64_t fire_link;    /* waiter being told, as in slot.h, and its record's generation << 36 */
     _Atomic uint64_t fire_next;    /* those not told yet */
@@ -66,6 +68,8 @@ typedef struct {
     _Alignas(SEG_CACHE_LINE) _Atomic uint32_t batch[RUNQ_BATCH];
     _Atomic uint32_t n_batch, i_batch;
     _Alignas(SEG_CACHE_LINE) ep_journal_t journal;
+    /* Slots that a mortal endpoint holds by views and retained refs: its agent drops them after its death. */
+    _Atomic uint32_t ledger[EP_LEDGER_ENTRIES];
 } ep_shared_t;
 
 /* The node as one process sees it. */
@@ -85,7 +89,7 @@ typedef struct ep {
     const segment_t *seg; /* own rank's */
     uint16_t gid;
     bool mortal;   /* may be killed without its rank: keeps the journal */
-    uint32_t rc_seq;
+    uint32_t rc_seq, ledger_hint;
     pool_cache_t slots, records;
     void *sched, *exec; /* the layers' own */
 } ep_t;

@@ -78,10 +78,25 @@ rid_t record_alloc(ep_t *ep, unsigned n_refs, uint32_t body_bytes, record_t **re
 void record_free(ep_t *ep, rid_t rid, record_t *rec)
 {
     rid_t ext = rec->ext;
-    for (int i = rec->n_ext; i > 0; i--) {
-        record_ext_t *x = ext_at(ep, ext);
-        rid_t next = atomic_load_explicit(&x->next, memory_order_relaxed);
-        give_back(ep, ext, &x->word);
+    int n = rec->n_ext;
+    if (n > 0) {
+        /* Untied first, and named after who frees them: if that endpoint dies now, its agent finds them as lost, and nobody frees
+         * them twice. */
+        rid_t x = ext;
+        for (int i = n; i > 0; i--) {
+            record_ext_t *e = ext_at(ep, x);
+            uint64_t word = atomic_load_explicit(&e->word, memory_order_relaxed);
+            atomic_store_explicit(&e->word, record_word(RECORD_EXTENSION, ep->gid, record_word_gen(word)), memory_order_relaxed);
+            x = atomic_load_explicit(&e->next, memory_order_relaxed);
+        }
+        atomic_signal_fence(memory_order_seq_cst);
+        rec->n_ext = 0;
+        atomic_signal_fence(memory_order_seq_cst);
+    }
+    for (; n > 0; n--) {
+        record_ext_t *e = ext_at(ep, ext);
+        rid_t next = atomic_load_explicit(&e->next, memory_order_relaxed);
+        give_back(ep, ext, &e->word);
         ext = next;
     }
     give_back(ep, rid, &rec->word);

@@ -46,6 +46,7 @@ enum {
     RECORD_MAX_REFS = 16, /* bits of held and pending */
     RECORD_MAIN_REFS = 2, /* refs in the record itself */
     RECORD_EXT_REFS = 4,  /* refs in each extension */
+    SHAPE_UNIT = 10000,   /* resources are counted in units of 1/10000, as Ray does */
 };
 #define RECORD_GUARD (1u << 31) /* bit of pending: the submitter is not done */
 
@@ -68,7 +69,7 @@ typedef struct record {
     uint8_t kind;             /* record_kind_t */
     uint8_t n_refs;           /* record_ref_t at the start of the body */
     uint8_t n_ext;
-    uint8_t shape;            /* index of the resource shape; 0 is one CPU */
+    uint8_t shape;            /* 0: one CPU and nothing else; 1: see shape_* */
     uint16_t n_returns;
     uint16_t body_bytes;      /* bytes of values behind the refs */
     uint16_t creator;         /* endpoint that submitted it and so holds the refs it was given */
@@ -79,10 +80,19 @@ typedef struct record {
     uint16_t ref_params;      /* bit p: parameter p is given by the next ref argument */
     uint16_t target;          /* endpoint whose queue it was put in last */
     mray_ref ret;             /* first result; the others lie in the slots behind it */
-    uint32_t actor;           /* METHOD, ACTOR: actor's number on its rank */
-    uint32_t seq;             /* METHOD: number among the caller's calls to this actor */
-    rid_t ext;                /* first extension, chained by next */
-    uint32_t caller;          /* METHOD: who numbers: endpoint gid and its incarnation */
+    union {
+        uint32_t actor;     /* METHOD, ACTOR: actor's number on its rank */
+        uint32_t shape_cpu; /* TASK with shape 1: CPUs in units of 1 / SHAPE_UNIT */
+    };
+    union {
+        uint32_t seq; /* METHOD: number among the caller's calls to this actor */
+        uint32_t shape_amount;
+    };
+    rid_t ext; /* first extension, chained by next */
+    union {
+        uint32_t caller;         /* METHOD: who numbers: endpoint gid and its incarnation */
+        uint32_t shape_resource; /* hash of the custom resource's name; 0 = none */
+    };
     uint8_t body[RECORD_BODY_BYTES];
 } record_t;
 _Static_assert(sizeof(record_t) == 128, "a record is two cache lines");

@@ -44,11 +44,15 @@ typedef struct {
     uint32_t epoch; /* distinguishes sessions: part of every ref */
     uint32_t rank;
     uint64_t bytes;
+    uint32_t n_nodes, total_workers; /* of the whole job, for reports */
     uint64_t eps_off, arena_meta_off, arena_off, arena_bytes;
     seg_pool_t slots, records;
     _Alignas(SEG_CACHE_LINE) _Atomic uint32_t stop; /* workers leave their loops */
-    _Atomic uint32_t n_workers;                     /* workers that serve tasks of any submitter */
+    _Atomic uint32_t deaths;                        /* counted by the zygote */
+    uint32_t n_workers;                             /* how many workers this rank wants to have running */
+    _Atomic uint32_t balance; /* set by a worker with nothing to do while another has a queue; the agent clears it */
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t worker_mask[SEG_MASK_WORDS]; /* endpoints that accept pushed tasks */
+    _Alignas(SEG_CACHE_LINE) _Atomic uint64_t spare_mask[SEG_MASK_WORDS]; /* workers that stand by for one that blocks */
     /* Bits are set and cleared by fetch_or / fetch_and, which are idempotent: the agent clears a dead endpoint's. */
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t open_mask[SEG_MASK_WORDS];  /* endpoints in use */
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t idle_mask[SEG_MASK_WORDS];  /* nothing to do: spinning or asleep */
@@ -59,6 +63,7 @@ typedef struct {
     uint64_t arena_bytes;
     uint64_t arena_meta_bytes;
     uint32_t n_slots, n_records; /* rounded up to whole chunks */
+    uint32_t max_blocks;         /* for the arena's metadata */
 } seg_config_t;
 
 /* A mapping of one segment in this process. */

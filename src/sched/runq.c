@@ -4,7 +4,7 @@
 enum { LANE_TAKE = RUNQ_BATCH };
 
 /* The queue lets go of a record claimed inline. Memory order: acq_rel, so that whoever frees sees all the other did. */
-static void let_go(ep_t *ep, rid_t rid, record_t *rec)
+void runq_let_go(ep_t *ep, rid_t rid, record_t *rec)
 {
     uint64_t before = atomic_fetch_or_explicit(&rec->word, RECORD_WORD_UNLINKED, memory_order_acq_rel);
     if ((before & RECORD_WORD_DONE) != 0) record_free(ep, rid, rec);
@@ -99,7 +99,7 @@ rid_t runq_next(ep_t *ep)
         if (rid == 0) continue;
         record_t *rec = record_at(ep, rid);
         if (claim(ep, rec)) return rid;
-        let_go(ep, rid, rec);
+        runq_let_go(ep, rid, rec);
     }
 }
 
@@ -131,7 +131,7 @@ static bool take_over(ep_t *ep, rid_t rid, uint16_t victim_gid)
         rec->target = ep->gid;
         return true;
     }
-    let_go(ep, rid, rec);
+    runq_let_go(ep, rid, rec);
     return false;
 }
 
@@ -188,7 +188,7 @@ void runq_recover(ep_t *ep, uint16_t dead_gid)
             rid_t rid = (rid_t)p << 24 | i;
             record_t *rec = record_at(ep, rid);
             uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
-            if ((word & RECORD_WORD_INLINE) != 0 && (word & RECORD_WORD_UNLINKED) == 0 && rec->target == dead_gid) let_go(ep, rid, rec);
+            if ((word & RECORD_WORD_INLINE) != 0 && (word & RECORD_WORD_UNLINKED) == 0 && rec->target == dead_gid) runq_let_go(ep, rid, rec);
         }
     }
 }

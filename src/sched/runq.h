@@ -20,6 +20,8 @@ void runq_push_self(ep_t *ep, rid_t rid);
 unsigned runq_take(ep_t *ep, ep_shared_t *victim, uint16_t victim_gid, unsigned n, rid_t *rids);
 /* Claim record rid, wherever it is queued, if it is unstarted and still has this word; it stays linked there. */
 bool runq_claim_inline(ep_t *ep, record_t *rec, uint64_t word);
+/* The queue in which a record stands lets go of it, because somebody runs it inline. */
+void runq_let_go(ep_t *ep, rid_t rid, record_t *rec);
 /* Done with a record: free it now, or leave it to the queue it stands in. */
 void runq_free_record(ep_t *ep, rid_t rid, record_t *rec);
 /* How many records wait here: lanes, batch and an unread inbox (counted as one). A hint. */

@@ -154,14 +154,48 @@ static void change_with_record(ep_t *ep, sid_t sid, rc_op_t op, rid_t rid, unsig
 {
     if (ep->mortal) journal_rc(ep, sid, op, rid, bit);
     bool last = change_rc(ep, sid, op);
-    if (rid != 0) {
-        record_t *rec = record_at(ep, rid);
-        uint16_t held = atomic_load_explicit(&rec->held, memory_order_relaxed);
-        held = op == RC_HOLD ? (uint16_t)(held | 1u << bit) : (uint16_t)(held & ~(1u << bit));
-        atomic_store_explicit(&rec->held, held, memory_order_relaxed); /* only one endpoint has the record at a time */
-    }
+    if (rid != 0)
+        slot_note_held(record_at(ep, rid), bit, op == RC_HOLD);
+    else if ((bit & EP_LEDGER) != 0)
+        atomic_store_explicit(&ep->sh->ledger[bit & ~EP_LEDGER], op == RC_HOLD ? sid : 0, memory_order_relaxed);
     if (last) slot_destroy(ep, sid);
     if (ep->mortal) journal_rc_end(ep);
+}
+
+void slot_note_held(record_t *rec, unsigned bit, bool held)
+{
+    uint16_t bits = atomic_load_explicit(&rec->held, memory_order_relaxed); /* only one endpoint has the record at a time */
+    bits = held ? (uint16_t)(bits | 1u << bit) : (uint16_t)(bits & ~(1u << bit));
+    atomic_store_explicit(&rec->held, bits, memory_order_relaxed);
+}
+
+bool slot_hold_own(ep_t *ep, sid_t sid)
+{
+    if (!ep->mortal) {
+        slot_change(ep, sid, RC_HOLD);
+        return true;
+    }
+    for (uint32_t i = 0; i < EP_LEDGER_ENTRIES; i++) {
+        uint32_t e = (ep->ledger_hint + i) % EP_LEDGER_ENTRIES;
+        if (atomic_load_explicit(&ep->sh->ledger[e], memory_order_relaxed) != 0) continue;
+        ep->ledger_hint = e + 1;
+        change_with_record(ep, sid, RC_HOLD, 0, EP_LEDGER | e);
+        return true;
+    }
+    return false;
+}
+
+bool slot_drop_own(ep_t *ep, sid_t sid)
+{
+    for (uint32_t e = 0; ep->mortal && e < EP_LEDGER_ENTRIES; e++) {
+        if (atomic_load_explicit(&ep->sh->ledger[e], memory_order_relaxed) != sid) continue;
+        ep->ledger_hint = e;
+        change_with_record(ep, sid, RC_DROP, 0, EP_LEDGER | e);
+        return true;
+    }
+    if (ep->mortal) return false;
+    slot_change(ep, sid, RC_DROP);
+    return true;
 }
 
 void slot_change(ep_t *ep, sid_t sid, rc_op_t op)
@@ -179,12 +213,18 @@ void slot_drop_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit)
     change_with_record(ep, sid, RC_DROP, rid, bit);
 }
 
-void slot_release_ref(ep_t *ep, sid_t sid)
+int slot_release_ref(ep_t *ep, sid_t sid)
 {
     const slot_t *slot = slot_at(ep, sid);
     uint64_t rc = atomic_load_explicit(&slot->rc, memory_order_relaxed);
-    bool creator = (rc & SLOT_RC_CREATOR) != 0 && slot->creator_index == (ep->gid & 0xff) && sid >> 24 == ep->gid >> 8;
-    slot_change(ep, sid, creator || (rc & SLOT_RC_COUNT) == 0 ? RC_DROP_CREATOR : RC_DROP);
+    bool mine = slot->creator_index == (ep->gid & 0xff) && sid >> 24 == ep->gid >> 8;
+    if ((rc & SLOT_RC_CREATOR) != 0 && (mine || (rc & SLOT_RC_COUNT) == 0)) {
+        slot_change(ep, sid, RC_DROP_CREATOR);
+    } else if (!slot_drop_own(ep, sid)) {
+        if ((rc & SLOT_RC_COUNT) == 0) return base_error(MRAY_ERR_INVALID_REF, "mray_release: nothing of this ref is held any more");
+        slot_change(ep, sid, RC_DROP); /* handed over by a result or a message */
+    }
+    return MRAY_OK;
 }
 
 void slot_destroy(ep_t *ep, sid_t sid)
@@ -215,6 +255,13 @@ uint32_t slot_checksum(const slot_t *slot)
 
 static void publish(ep_t *ep, sid_t sid, slot_t *slot)
 {
+    ep_journal_t *j = &ep->sh->journal;
+    /* Said before the list is closed, by immortal endpoints, too: an agent that finds the list closed and nobody telling knows that
+     * all were told (exec/recover.c). */
+    atomic_store_explicit(&j->fire_link, 0, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&j->fire_slot, sid, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
     /* seq_cst: the value is visible before, and the look at the watcher's sleep word comes after. */
     uint32_t watcher = atomic_exchange(&slot->state, SLOT_READY) >> 8;
     uint64_t link = atomic_fetch_or_explicit(&slot->waiters, SLOT_WAITERS_DONE, memory_order_acq_rel) & ~SLOT_WAITERS_DONE;
@@ -222,7 +269,10 @@ static void publish(ep_t *ep, sid_t sid, slot_t *slot)
         ep_wake_all(ep->node);
     else if (watcher != 0)
         ep_wake(ep_shared_at(ep->node, (uint16_t)watcher));
-    if (link != 0) slot_fire(ep, sid, link);
+    if (link != 0)
+        slot_fire(ep, sid, link);
+    else
+        atomic_store_explicit(&j->fire_slot, 0, memory_order_release);
 }
 
 void slot_complete(ep_t *ep, sid_t sid)
@@ -262,12 +312,11 @@ static void tell(ep_t *ep, uint64_t link)
 void slot_fire(ep_t *ep, sid_t sid, uint64_t link)
 {
     ep_journal_t *j = &ep->sh->journal;
-    if (ep->mortal) {
-        atomic_store_explicit(&j->fire_next, link, memory_order_relaxed);
-        atomic_store_explicit(&j->fire_link, link_with_gen(ep, link), memory_order_relaxed);
-        atomic_signal_fence(memory_order_seq_cst);
-        atomic_store_explicit(&j->fire_slot, sid, memory_order_relaxed);
-    }
+    atomic_store_explicit(&j->fire_next, link, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&j->fire_link, link_with_gen(ep, link), memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&j->fire_slot, sid, memory_order_relaxed);
     while (link != 0) {
         uint64_t next = record_ref(ep, record_at(ep, link_rid(link)), link & 15)->next_waiter;
         if (ep->mortal) { /* in this order: slot_fire_again() reads it */
@@ -281,14 +330,15 @@ void slot_fire(ep_t *ep, sid_t sid, uint64_t link)
     }
     /* The list is done with: a recovering agent must not walk records that have been used again since. */
     atomic_store_explicit(&slot_at(ep, sid)->waiters, SLOT_WAITERS_DONE, memory_order_release);
-    atomic_signal_fence(memory_order_seq_cst);
-    if (ep->mortal) atomic_store_explicit(&j->fire_slot, 0, memory_order_relaxed);
+    atomic_store_explicit(&j->fire_slot, 0, memory_order_release);
 }
 
 void slot_fire_again(ep_t *ep, const ep_journal_t *j)
 {
     sid_t sid = atomic_load(&j->fire_slot);
-    uint64_t mark = atomic_load(&j->fire_link), link = mark & ((UINT64_C(1) << SLOT_LINK_GEN_SHIFT) - 1);
+    uint64_t mark = atomic_load(&j->fire_link);
+    if (mark == 0) return; /* had not begun */
+    uint64_t link = mark & ((UINT64_C(1) << SLOT_LINK_GEN_SHIFT) - 1);
     uint64_t next = atomic_load(&j->fire_next);
     record_t *rec = record_at(ep, link_rid(link));
     if (link_with_gen(ep, link) == mark) { /* else it was told, ran and is gone */

@@ -40,8 +40,13 @@ void slot_change(ep_t *ep, sid_t sid, rc_op_t op);
 /* The same while the change of record rid's held bit belongs to it. */
 void slot_hold_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit);
 void slot_drop_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit);
-/* Drop the ref that a call of this endpoint returned, or a retained one. */
-void slot_release_ref(ep_t *ep, sid_t sid);
+void slot_note_held(record_t *rec, unsigned bit, bool held);
+/* A hold of the endpoint itself (a view, a retained ref), noted in its ledger if it is mortal; false when the ledger is full. */
+bool slot_hold_own(ep_t *ep, sid_t sid);
+/* false when a mortal endpoint's ledger has no such hold. */
+bool slot_drop_own(ep_t *ep, sid_t sid);
+/* Drop the ref that a call of this endpoint returned, or a retained one. Errors: INVALID_REF (none is held). */
+int slot_release_ref(ep_t *ep, sid_t sid);
 /* Payload and slot to nobody. Repeatable: a second call by a recovering agent finds what the first left. */
 void slot_destroy(ep_t *ep, sid_t sid);
 

@@ -1,0 +1,325 @@
+/* objects.c: the public calls on objects. */
+#include "clock.h"
+#include "error.h"
+#include "object.h"
+#include "session.h"
+#include "submit.h"
+#include "wait.h"
+
+#include <mray/object.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int check_timeout(const char *what, int64_t timeout_ns, uint64_t *deadline_p)
+{
+    if (timeout_ns < 0)
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: the timeout is negative (%lld ns); 0 polls, MRAY_FOREVER waits", what, (long long)timeout_ns);
+    *deadline_p = timeout_ns == 0 ? 0 : timeout_ns == MRAY_FOREVER ? BASE_FOREVER : base_clock_deadline((uint64_t)timeout_ns);
+    return MRAY_OK;
+}
+
+/* ---- put ---- */
+
+static int value_from(const char *what, size_t size, mray_type type, const mray_put_opts *opts, object_value_t *v)
+{
+    *v = (object_value_t){.type = type, .bytes = size};
+    if (type.dtype == MRAY_VOID || type.dtype >= MRAY_N_DTYPES || (type.size == 0 && size > 0))
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: dtype %d with elements of %u bytes is no type of an object", what, type.dtype, type.size);
+    if (opts == NULL) {
+        v->ndim = type.is_array ? 1 : 0;
+    } else {
+        if (opts->ndim < 0 || opts->ndim > MRAY_MAX_DIMS)
+            return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: ndim is %d; 0 to %d are possible", what, opts->ndim, MRAY_MAX_DIMS);
+        if (opts->metadata == NULL && opts->metadata_size > 0) return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: metadata is NULL", what);
+        v->ndim = opts->ndim;
+        v->metadata = opts->metadata;
+        v->metadata_bytes = opts->metadata_size;
+    }
+    uint64_t n = type.size > 0 ? size / type.size : 0;
+    if (type.size > 0 && size % type.size != 0)
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: %zu bytes are no whole number of elements of %u bytes", what, size, type.size);
+    if (opts == NULL) {
+        if (v->ndim == 1) v->dims[0] = n;
+        return MRAY_OK;
+    }
+    uint64_t product = 1;
+    for (int i = 0; i < v->ndim; i++)
+        if (__builtin_mul_overflow(product, v->dims[i] = opts->dims[i], &product)) product = UINT64_MAX;
+    if (v->ndim > 0 && product != n)
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: the dimensions say %llu elements, but %zu bytes are %llu", what, (unsigned long long)product, size,
+                          (unsigned long long)n);
+    return MRAY_OK;
+}
+
+static int new_slot(ep_t *ep, const char *what, sid_t *sid_p)
+{
+    uint64_t deadline = 0;
+    while ((*sid_p = slot_alloc(ep, 1)) == 0)
+        if (!submit_wait_for_room(ep, &deadline))
+            return base_error(MRAY_ERR_LIMIT, "%s: no object slot became free; release refs or raise MRAY_MAX_OBJECTS", what);
+    return MRAY_OK;
+}
+
+static void give_back_slot(ep_t *ep, sid_t sid)
+{
+    object_unstage(ep, sid);
+    slot_change(ep, sid, RC_DROP_PRODUCER);
+    slot_change(ep, sid, RC_DROP_CREATOR);
+}
+
+int mray_put_bytes(const void *data, size_t size, mray_type type, const mray_put_opts *opts, mray_ref *ref_p)
+{
+    object_value_t v;
+    sid_t sid;
+    ep_t *ep = session_endpoint("mray_put");
+    int status = ep == NULL ? MRAY_ERR_NOT_INITIALIZED : MRAY_OK;
+    if (ref_p == NULL) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_put: ref_p is NULL");
+    if (status == MRAY_OK && data == NULL && size > 0) status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_put: data is NULL");
+    if (status == MRAY_OK) status = value_from("mray_put", size, type, opts, &v);
+    if (status == MRAY_OK) status = new_slot(ep, "mray_put", &sid);
+    if (status == MRAY_OK) {
+        v.data = data;
+        status = object_stage(ep, sid, &v);
+        if (status != MRAY_OK) give_back_slot(ep, sid);
+    }
+    if (status != MRAY_OK) {
+        submit_fail_refs(ref_p, 1, status);
+        return status;
+    }
+    object_publish(ep, sid);
+    *ref_p = slot_ref(ep, sid);
+    return MRAY_OK;
+}
+
+int mray_create(size_t size, mray_type type, const mray_put_opts *opts, void **data_p, mray_ref *ref_p)
+{
+    object_value_t v;
+    sid_t sid;
+    ep_t *ep = session_endpoint("mray_create");
+    int status = ep == NULL ? MRAY_ERR_NOT_INITIALIZED : MRAY_OK;
+    if (ref_p == NULL) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_create: ref_p is NULL");
+    if (status == MRAY_OK && data_p == NULL) status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_create: data_p is NULL");
+    if (status == MRAY_OK) status = value_from("mray_create", size, type, opts, &v);
+    if (status == MRAY_OK) status = new_slot(ep, "mray_create", &sid);
+    if (status == MRAY_OK) {
+        status = object_reserve(ep, sid, &v, data_p);
+        if (status != MRAY_OK) give_back_slot(ep, sid);
+    }
+    if (status != MRAY_OK) {
+        submit_fail_refs(ref_p, 1, status);
+        return status;
+    }
+    if (v.metadata_bytes > 0) memcpy((char *)*data_p + (size + 63) / 64 * 64, v.metadata, v.metadata_bytes);
+    *ref_p = slot_ref(ep, sid);
+    return MRAY_OK;
+}
+
+int mray_seal(mray_ref ref)
+{
+    sid_t sid;
+    ep_t *ep = session_endpoint("mray_seal");
+    if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
+    int status = slot_find(ep, ref, &sid);
+    if (status != MRAY_OK) return status;
+    slot_t *slot = sid != 0 ? slot_at(ep, sid) : NULL;
+    if (slot == NULL || slot_is_ready(slot) || slot->kind == SLOT_KIND_NONE || slot->creator_index != (ep->gid & 0xff))
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_seal: the object is sealed already, or was not made here by mray_create()");
+    object_publish(ep, sid);
+    return MRAY_OK;
+}
+
+/* ---- get ---- */
+
+/* Slot of a ref, ready, held for the caller if *held_p. */
+static int wait_for(ep_t *ep, const char *what, mray_ref ref, uint64_t deadline, sid_t *sid_p, bool *held_p)
+{
+    if (mray_ref_is_nil(ref) && ref.gen != 0 && ref.epoch == 0)
+        return base_error((int)ref.gen, "%s: the ref is nil, because the call that returned it failed: %s", what, mray_status_text((int)ref.gen));
+    int status = submit_resolve(ep, ref, sid_p, held_p);
+    if (status != MRAY_OK) return status;
+    if (slot_is_ready(slot_at(ep, *sid_p)) || wait_slots(ep, sid_p, 1, 1, deadline) == 1) return MRAY_OK;
+    if (*held_p) slot_change(ep, *sid_p, RC_DROP);
+    return base_error(MRAY_ERR_TIMEOUT, "%s: the object {rank %u, slot %u} was not ready in time", what, ref.rank, ref.slot);
+}
+
+static int check_type(const char *what, const mray_view *view, mray_type type)
+{
+    if (type.dtype == MRAY_BYTES && (view->ndim > 0) == (type.is_array != 0)) return MRAY_OK;
+    if (view->type.dtype == type.dtype && (view->ndim > 0) == (type.is_array != 0)) return MRAY_OK;
+    return base_error(MRAY_ERR_TYPE, "%s: the object is %s%s of %zu bytes, but %s%s is asked for", what, view->ndim > 0 ? "an array of " : "",
+                      mray_dtype_name(view->type.dtype), view->size, type.is_array ? "an array of " : "", mray_dtype_name(type.dtype));
+}
+
+static int get_into(ep_t *ep, mray_ref ref, void *buf, size_t buf_bytes, mray_type type, uint64_t deadline, size_t *size_p)
+{
+    sid_t sid;
+    bool held;
+    mray_view view;
+    int status = wait_for(ep, "mray_get", ref, deadline, &sid, &held);
+    if (status != MRAY_OK) return status;
+    status = object_look(ep, slot_at(ep, sid), &view);
+    if (status == MRAY_OK) status = check_type("mray_get", &view, type);
+    if (status == MRAY_OK && view.size > buf_bytes)
+        status = base_error(MRAY_ERR_BUFFER_TOO_SMALL, "mray_get: the object has %zu bytes, the buffer %zu", view.size, buf_bytes);
+    if (status == MRAY_OK && type.dtype == MRAY_BYTES && !type.is_array && view.size != buf_bytes && size_p == NULL)
+        status = base_error(MRAY_ERR_TYPE, "mray_get: the object has %zu bytes, but a struct of %zu bytes is asked for", view.size, buf_bytes);
+    if (status == MRAY_OK) {
+        if (view.size > 0) memcpy(buf, view.data, view.size);
+        if (size_p != NULL) *size_p = view.size;
+    }
+    if (held) slot_change(ep, sid, RC_DROP);
+    return status;
+}
+
+int mray_get_bytes(mray_ref ref, void *buf, size_t buf_bytes, mray_type type, int64_t timeout_ns, size_t *size_p)
+{
+    uint64_t deadline;
+    ep_t *ep = session_endpoint("mray_get");
+    if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
+    int status = check_timeout("mray_get", timeout_ns, &deadline);
+    if (status != MRAY_OK) return status;
+    if (buf == NULL && buf_bytes > 0) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_get: the buffer is NULL");
+    return get_into(ep, ref, buf, buf_bytes, type, deadline, size_p);
+}
+
+int mray_get_view(mray_ref ref, int64_t timeout_ns, mray_view *view_p)
+{
+    uint64_t deadline;
+    sid_t sid;
+    bool held;
+    ep_t *ep = session_endpoint("mray_get_view");
+    if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
+    if (view_p == NULL) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_get_view: view_p is NULL");
+    int status = check_timeout("mray_get_view", timeout_ns, &deadline);
+    if (status == MRAY_OK) status = wait_for(ep, "mray_get_view", ref, deadline, &sid, &held);
+    if (status != MRAY_OK) return status;
+    mray_view view;
+    status = object_look(ep, slot_at(ep, sid), &view);
+    if (status == MRAY_OK && !slot_hold_own(ep, sid))
+        status = base_error(MRAY_ERR_LIMIT, "mray_get_view: this task has %d views and retained refs open; release some", EP_LEDGER_ENTRIES);
+    if (held) slot_change(ep, sid, RC_DROP);
+    if (status != MRAY_OK) return status;
+    /* A value inside the slot is shown through the read-only mapping, too. */
+    const segment_t *seg = &ep->node->segs[sid >> 24];
+    if ((const char *)view.data >= seg->rw && (const char *)view.data < seg->rw + seg->bytes) view.data = seg->ro + ((const char *)view.data - seg->rw);
+    view.pinned = slot_ref(ep, sid);
+    *view_p = view;
+    return MRAY_OK;
+}
+
+void mray_view_release(mray_view *view)
+{
+    sid_t sid;
+    if (view == NULL || view->pinned.slot == 0) return;
+    ep_t *ep = session_endpoint("mray_view_release");
+    if (ep != NULL && slot_find(ep, view->pinned, &sid) == MRAY_OK && sid != 0) (void)slot_drop_own(ep, sid);
+    memset(view, 0, sizeof *view);
+}
+
+int mray_get_many(const mray_ref *refs, size_t n, void *const *bufs, size_t buf_bytes, mray_type type, int64_t timeout_ns, int *statuses)
+{
+    uint64_t deadline;
+    ep_t *ep = session_endpoint("mray_get_many");
+    if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
+    if ((refs == NULL || bufs == NULL) && n > 0) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_get_many: refs or bufs is NULL");
+    int first = check_timeout("mray_get_many", timeout_ns, &deadline);
+    if (first != MRAY_OK) return first;
+    char text[BASE_ERROR_MAX] = "";
+    for (size_t i = 0; i < n; i++) {
+        int status = get_into(ep, refs[i], bufs[i], buf_bytes, type, deadline, NULL);
+        if (statuses != NULL) statuses[i] = status;
+        if (status == MRAY_OK || first != MRAY_OK) continue;
+        first = status;
+        snprintf(text, sizeof text, "%s", mray_error_message());
+    }
+    if (first != MRAY_OK) base_error_set(text);
+    return first;
+}
+
+/* ---- wait ---- */
+
+static int by_ref(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(mray_ref));
+}
+
+static int check_distinct(const mray_ref *refs, size_t n)
+{
+    mray_ref *sorted = malloc(n * sizeof *sorted);
+    if (sorted == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "mray_wait: no memory for %zu refs", n);
+    memcpy(sorted, refs, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, by_ref);
+    int status = MRAY_OK;
+    for (size_t i = 1; i < n && status == MRAY_OK; i++)
+        if (memcmp(&sorted[i - 1], &sorted[i], sizeof *sorted) == 0)
+            status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_wait: the ref {rank %u, slot %u} is given twice", sorted[i].rank, sorted[i].slot);
+    free(sorted);
+    return status;
+}
+
+int mray_wait(const mray_ref *refs, size_t n, size_t num_ready, int64_t timeout_ns, bool *ready, size_t *n_ready_p)
+{
+    uint64_t deadline;
+    ep_t *ep = session_endpoint("mray_wait");
+    if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
+    int status = check_timeout("mray_wait", timeout_ns, &deadline);
+    if (status != MRAY_OK) return status;
+    if (n > 0 && (refs == NULL || ready == NULL)) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_wait: refs or ready is NULL");
+    if (num_ready > n) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_wait: num_ready is %zu, but there are %zu refs", num_ready, n);
+    if (n > 1) status = check_distinct(refs, n);
+    if (status != MRAY_OK) return status;
+    sid_t *sids = malloc((n + 1) * sizeof *sids);
+    bool *held = calloc(n + 1, sizeof *held);
+    if (sids == NULL || held == NULL) status = base_error(MRAY_ERR_OUT_OF_MEMORY, "mray_wait: no memory for %zu refs", n);
+    size_t found = 0, count = 0;
+    while (status == MRAY_OK && found < n && (status = submit_resolve(ep, refs[found], &sids[found], &held[found])) == MRAY_OK) found++;
+    if (status == MRAY_OK) {
+        bool enough = wait_slots(ep, sids, n, num_ready, deadline) >= num_ready;
+        for (size_t i = 0; i < n; i++) count += ready[i] = slot_is_ready(slot_at(ep, sids[i]));
+        if (!enough && count < num_ready)
+            status = base_error(MRAY_ERR_TIMEOUT, "mray_wait: %zu of %zu objects were ready in time, %zu are wanted", count, n, num_ready);
+        if (n_ready_p != NULL) *n_ready_p = count;
+    }
+    for (size_t i = 0; i < found; i++)
+        if (held[i]) slot_change(ep, sids[i], RC_DROP);
+    free(sids);
+    free(held);
+    return status;
+}
+
+/* ---- holding ---- */
+
+int mray_retain(mray_ref ref)
+{
+    sid_t sid;
+    ep_t *ep = session_endpoint("mray_retain");
+    if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
+    int status = slot_find(ep, ref, &sid);
+    if (status != MRAY_OK) return status;
+    if (sid == 0) return submit_retain_remote(ep, ref);
+    if (!slot_hold_own(ep, sid))
+        return base_error(MRAY_ERR_LIMIT, "mray_retain: this task has %d views and retained refs open; release some", EP_LEDGER_ENTRIES);
+    return MRAY_OK;
+}
+
+int mray_release(mray_ref ref)
+{
+    sid_t sid;
+    ep_t *ep = session_endpoint("mray_release");
+    if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
+    int status = slot_find(ep, ref, &sid);
+    if (status != MRAY_OK) return status;
+    return sid != 0 ? slot_release_ref(ep, sid) : submit_release_remote(ep, ref);
+}
+
+int mray_release_many(const mray_ref *refs, size_t n)
+{
+    if (refs == NULL && n > 0) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_release_many: refs is NULL");
+    int first = MRAY_OK;
+    for (size_t i = 0; i < n; i++) {
+        int status = mray_ref_is_nil(refs[i]) ? MRAY_OK : mray_release(refs[i]);
+        if (first == MRAY_OK) first = status;
+    }
+    return first;
+}

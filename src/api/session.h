@@ -1,0 +1,40 @@
+/* session.h: what a process has between init and finalize. */
+#ifndef MRAY_API_SESSION_H
+#define MRAY_API_SESSION_H
+
+#include "agent.h"
+#include "config.h"
+#include "net.h"
+#include "node.h"
+#include "topo.h"
+#include "zygote.h"
+
+#include <mray/init.h>
+
+typedef struct {
+    config_t config;
+    net_t *net;
+    node_t *node;
+    agent_t *agent;
+    ep_t *main_ep;
+    topo_t *topo;
+    topo_share_t share;
+    seg_name_t name;
+    bool threads;     /* worker mode */
+    bool embedded;    /* the caller's communicator: every rank returns from init */
+    int total_workers;
+} session_t;
+
+/* NULL outside a session, and in worker processes. */
+extern session_t *session_now;
+
+/* The calling thread's endpoint; makes one for a thread that calls for the first time. NULL with the error set. what: the call. */
+ep_t *session_endpoint(const char *what);
+
+/* Steps of init (session_start.c). */
+int session_make_segment(session_t *s, const mray_init_opts *opts, node_description_t *description);
+int session_divide_cores(session_t *s, const mray_init_opts *opts);
+int session_compare_programs(session_t *s);
+int session_start_workers(session_t *s, zygote_t *zygote, const node_description_t *description);
+
+#endif

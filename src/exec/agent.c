@@ -1,0 +1,273 @@
+/* agent.c: rounds, messages, backlog, balance. */
+#include "agent.h"
+
+#include "actors.h"
+#include "clock.h"
+#include "crew.h"
+#include "error.h"
+#include "log.h"
+#include "remote.h"
+#include "route.h"
+#include "runq.h"
+#include "shapes.h"
+#include "slot.h"
+
+#include <sched.h>
+#include <stdlib.h>
+
+enum { BALANCE_AT_A_TIME = 64 };
+/* On one node nothing but a dead zygote needs a look without being woken. */
+static const uint64_t LONG_SLEEP_NS = 1000000000u;
+
+agent_t *agent_here;
+
+static agent_handler_fn handlers[CONTROL_N];
+
+void agent_register(agent_t *agent, control_type_t type, agent_handler_fn fn)
+{
+    (void)agent;
+    handlers[type] = fn;
+}
+
+static void on_item(void *ctx, int src_rank, const net_item_t *item, const void *data)
+{
+    agent_t *agent = ctx;
+    if (item->type < CONTROL_N && handlers[item->type] != NULL)
+        handlers[item->type](agent, src_rank, data, item->bytes);
+    else
+        log_error("internal: rank %d sent a message of unknown type %u", src_rank, item->type);
+}
+
+void agent_send(agent_t *agent, int rank, control_type_t type, const void *body, uint32_t bytes)
+{
+    int place = agent->node->node_rank_of[rank];
+    bool warned = false;
+    for (;;) {
+        int status;
+        if (rank == agent->node->rank) {
+            handlers[type](agent, rank, body, bytes);
+            return;
+        }
+        if (place >= 0)
+            status = route_control(agent->ep, ep_gid(place, SEG_EP_AGENT), type, body, bytes);
+        else
+            status = net_send(agent->net, rank, (uint16_t)type, 0, body, bytes);
+        if (status == MRAY_OK) return;
+        if (!warned) log_debug("a message to rank %d waits for room", rank);
+        warned = true;
+        if (place < 0) net_poll(agent->net);
+        sched_yield();
+    }
+}
+
+static void on_stop_node(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+{
+    (void)src_rank, (void)body, (void)bytes;
+    atomic_store(&agent->stop, true);
+}
+
+int agent_create(node_t *node, net_t *net, agent_t **agent_p)
+{
+    agent_t *agent = calloc(1, sizeof *agent);
+    if (agent == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate the agent");
+    agent->node = node;
+    agent->net = net;
+    pthread_mutex_init(&agent->lock, NULL);
+    idle_init(&agent->ladder, false);
+    int status = ep_open(node, SEG_EP_AGENT, EP_KIND_AGENT, false, &agent->ep);
+    if (status == MRAY_OK) status = crew_create(agent, &agent->crew);
+    if (status == MRAY_OK) status = remote_create(agent, &agent->remote);
+    if (status == MRAY_OK) status = actors_create(agent, &agent->actors);
+    if (status == MRAY_OK) status = shapes_create(agent, &agent->shapes);
+    if (status != MRAY_OK) {
+        agent_destroy(agent);
+        return status;
+    }
+    agent_register(agent, CONTROL_STOP_NODE, on_stop_node);
+    for (uint16_t t = 1; t < CONTROL_N; t++) net_register_handler(net, t, on_item, agent);
+    agent_here = agent;
+    *agent_p = agent;
+    return MRAY_OK;
+}
+
+void agent_destroy(agent_t *agent)
+{
+    if (agent == NULL) return;
+    shapes_destroy(agent->shapes);
+    actors_destroy(agent->actors);
+    remote_destroy(agent->remote);
+    crew_destroy(agent->crew);
+    ep_close(agent->ep);
+    pthread_mutex_destroy(&agent->lock);
+    free(agent);
+    agent_here = NULL;
+}
+
+void agent_dispatch(agent_t *agent, rid_t rid)
+{
+    record_t *rec = record_at(agent->ep, rid);
+    uint16_t worker = rec->kind == RECORD_TASK ? route_pick_worker(agent->ep, rec, 0) : 0;
+    if (worker != 0 && route_push(agent->ep, rid, rec, worker)) return;
+    /* Nobody takes it now: keep it, and have a worker made if too few run. */
+    atomic_store_explicit(&rec->next, 0, memory_order_relaxed);
+    if (agent->backlog_head == 0)
+        agent->backlog_head = rid;
+    else
+        atomic_store_explicit(&record_at(agent->ep, agent->backlog_tail)->next, rid, memory_order_relaxed);
+    agent->backlog_tail = rid;
+    crew_want_worker(agent->crew);
+}
+
+static int retry_backlog(agent_t *agent)
+{
+    if (agent->backlog_head == 0) return 0;
+    int n = 0;
+    rid_t rid = agent->backlog_head;
+    agent->backlog_head = agent->backlog_tail = 0;
+    while (rid != 0) {
+        rid_t next = atomic_load_explicit(&record_at(agent->ep, rid)->next, memory_order_relaxed);
+        agent_dispatch(agent, rid);
+        n++;
+        rid = next;
+    }
+    return agent->backlog_head == 0 ? n : 0; /* still waiting is no progress */
+}
+
+static void on_control(agent_t *agent, rid_t rid, record_t *rec)
+{
+    uint8_t body[RECORD_MAX_BODY];
+    uint32_t type = rec->fn, bytes = rec->body_bytes;
+    int src = agent->node->rank_of[rid >> 24];
+    record_read(agent->ep, rec, 0, body, bytes);
+    record_free(agent->ep, rid, rec);
+    handlers[type](agent, src, body, bytes);
+}
+
+static int read_inbox(agent_t *agent)
+{
+    int n = 0;
+    rid_t rid = ep_inbox_drain(agent->node, agent->ep->sh);
+    while (rid != 0) {
+        record_t *rec = record_at(agent->ep, rid);
+        rid_t next = atomic_load_explicit(&rec->next, memory_order_relaxed);
+        uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
+        bool linked_only = (word & RECORD_WORD_INLINE) != 0; /* somebody runs it inside a get */
+        if (linked_only)
+            runq_let_go(agent->ep, rid, rec);
+        else if (rec->kind == RECORD_CONTROL)
+            on_control(agent, rid, rec);
+        else if (rec->kind == RECORD_NOTIFY)
+            remote_on_notify(agent->remote, rid, rec);
+        else if (rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR)
+            actors_on_record(agent->actors, rid, rec);
+        else if (rec->shape != 0)
+            shapes_on_record(agent->shapes, rid, rec);
+        else
+            agent_dispatch(agent, rid);
+        n++;
+        rid = next;
+    }
+    return n;
+}
+
+/* Take unstarted work from the longest queue of the node, half of it, for idle workers of this rank. */
+static int balance(agent_t *agent)
+{
+    seg_header_t *own = agent->ep->seg->hdr;
+    const node_t *node = agent->node;
+    if (atomic_exchange_explicit(&own->balance, 0, memory_order_acq_rel) == 0) return 0;
+    uint16_t victim = 0;
+    unsigned deepest = 0;
+    for (int p = 0; p < node->n_node_ranks; p++) {
+        seg_header_t *h = node->segs[p].hdr;
+        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
+            for (uint64_t m = atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed); m != 0; m &= m - 1) {
+                uint16_t gid = ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m));
+                unsigned depth = runq_depth(ep_shared_at(node, gid));
+                if (depth > deepest) deepest = depth, victim = gid;
+            }
+    }
+    if (victim == 0) return 0;
+    rid_t rids[BALANCE_AT_A_TIME];
+    unsigned want = (deepest + 1) / 2 < BALANCE_AT_A_TIME ? (deepest + 1) / 2 : BALANCE_AT_A_TIME;
+    unsigned n = runq_take(agent->ep, ep_shared_at(node, victim), victim, want, rids);
+    for (unsigned i = 0; i < n; i++) {
+        record_t *rec = record_at(agent->ep, rids[i]);
+        uint16_t worker = route_pick_worker(agent->ep, rec, victim);
+        if (worker == 0 || !route_push(agent->ep, rids[i], rec, worker)) agent_dispatch(agent, rids[i]);
+    }
+    return (int)n;
+}
+
+int agent_round(agent_t *agent)
+{
+    int n = read_inbox(agent);
+    n += crew_round(agent->crew);
+    n += retry_backlog(agent);
+    n += balance(agent);
+    n += shapes_round(agent->shapes);
+    n += remote_round(agent->remote);
+    if (agent->node->multi_node) n += net_poll(agent->net);
+    return n;
+}
+
+static bool something_waits(const agent_t *agent)
+{
+    return !ep_inbox_empty(agent->ep->sh) || atomic_load(&agent->ep->seg->hdr->balance) != 0 || crew_has_news(agent->crew) || atomic_load(&agent->stop);
+}
+
+/* The lock is free while this thread sleeps: the driver may run rounds itself meanwhile. */
+static void sleep_until_woken(agent_t *agent, uint64_t limit_ns)
+{
+    ep_sleep_prepare(agent->ep);
+    if (something_waits(agent))
+        ep_sleep_cancel(agent->ep);
+    else
+        ep_sleep(agent->ep, limit_ns);
+}
+
+void agent_serve(agent_t *agent)
+{
+    while (!atomic_load_explicit(&agent->stop, memory_order_acquire)) {
+        pthread_mutex_lock(&agent->lock);
+        int n = agent_round(agent);
+        bool busy = agent->node->multi_node && net_busy(agent->net);
+        pthread_mutex_unlock(&agent->lock);
+        if (n > 0) {
+            idle_reset(&agent->ladder);
+            continue;
+        }
+        if (!agent->node->multi_node) {
+            sleep_until_woken(agent, LONG_SLEEP_NS);
+            continue;
+        }
+        agent->ladder.may_spin = ep_may_spin(agent->ep);
+        idle_step_t step = idle_next(&agent->ladder, base_clock_ns(), busy);
+        if (step.kind == IDLE_SLEEP)
+            sleep_until_woken(agent, step.sleep_ns);
+        else
+            idle_pause(step);
+    }
+}
+
+static void *helper_main(void *arg)
+{
+    agent_serve(arg);
+    return NULL;
+}
+
+int agent_start_helper(agent_t *agent)
+{
+    int error = pthread_create(&agent->helper, NULL, helper_main, agent);
+    if (error != 0) return base_error(MRAY_ERR_SYSTEM, "cannot start the helper thread (error %d)", error);
+    agent->has_helper = true;
+    return MRAY_OK;
+}
+
+void agent_stop_helper(agent_t *agent)
+{
+    atomic_store(&agent->stop, true);
+    ep_wake(agent->ep->sh);
+    if (agent->has_helper) pthread_join(agent->helper, NULL);
+    agent->has_helper = false;
+}

@@ -1,0 +1,184 @@
+/* crew.c: spawning and burying workers. */
+#include "crew.h"
+
+#include "actors.h"
+#include "clock.h"
+#include "error.h"
+#include "futex.h"
+#include "log.h"
+#include "recover.h"
+#include "route.h"
+#include "worker.h"
+#include "worker_main.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct crew {
+    agent_t *agent;
+    crew_config_t config;
+    int *pus;
+    int n_made;       /* for the choice of a PU */
+    int n_starting;   /* spawned and not yet in a mask */
+    bool starting[SEG_MAX_EPS];
+    uint32_t deaths_seen;
+    bool zygote_lost;
+    bool stopping;
+};
+
+static void on_spawn(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+{
+    (void)src_rank, (void)body, (void)bytes;
+    crew_want_worker(agent->crew);
+}
+
+int crew_create(agent_t *agent, crew_t **crew_p)
+{
+    crew_t *crew = calloc(1, sizeof *crew);
+    if (crew == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate the crew");
+    crew->agent = agent;
+    agent_register(agent, CONTROL_SPAWN, on_spawn);
+    *crew_p = crew;
+    return MRAY_OK;
+}
+
+void crew_destroy(crew_t *crew)
+{
+    if (crew == NULL) return;
+    free(crew->pus);
+    free(crew);
+}
+
+static int spawn(crew_t *crew, unsigned index, ep_kind_t kind)
+{
+    int pu = -1;
+    if (kind == EP_KIND_WORKER && crew->config.n_workers > 0 && crew->pus != NULL) pu = crew->pus[crew->n_made++ % crew->config.n_workers];
+    if (crew->config.threads) return worker_main_thread(crew->agent->node, index, kind, pu);
+    return zygote_spawn(crew->config.zygote, index, kind, pu);
+}
+
+static int make_worker(crew_t *crew)
+{
+    unsigned index = ep_reserve(crew->agent->node, EP_KIND_WORKER);
+    if (index == 0) return base_error(MRAY_ERR_LIMIT, "rank %d has no endpoint left for another worker", crew->agent->node->rank);
+    int status = spawn(crew, index, EP_KIND_WORKER);
+    if (status != MRAY_OK) return status;
+    crew->starting[index] = true;
+    crew->n_starting++;
+    return MRAY_OK;
+}
+
+int crew_start(crew_t *crew, const crew_config_t *config)
+{
+    crew->config = *config;
+    if (config->pus != NULL && config->n_workers > 0) {
+        crew->pus = malloc((size_t)config->n_workers * sizeof *crew->pus);
+        if (crew->pus == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate the list of cores");
+        memcpy(crew->pus, config->pus, (size_t)config->n_workers * sizeof *crew->pus);
+    }
+    crew->config.pus = NULL;
+    crew->agent->ep->seg->hdr->n_workers = (uint32_t)config->n_workers;
+    for (int i = 0; i < config->n_workers; i++) {
+        int status = make_worker(crew);
+        if (status != MRAY_OK) return status;
+    }
+    return MRAY_OK;
+}
+
+/* Those that have arrived in a mask are no longer starting. */
+static void count_starting(crew_t *crew)
+{
+    for (unsigned i = 1; crew->n_starting > 0 && i < SEG_MAX_EPS; i++) {
+        if (!crew->starting[i]) continue;
+        const ep_shared_t *sh = ep_shared_at(crew->agent->node, ep_gid(crew->agent->node->node_rank, i));
+        if (atomic_load(&sh->state) == EP_STARTING) continue;
+        crew->starting[i] = false;
+        crew->n_starting--;
+    }
+}
+
+void crew_want_worker(crew_t *crew)
+{
+    count_starting(crew);
+    const seg_header_t *h = crew->agent->ep->seg->hdr;
+    if (crew->stopping || worker_count(h) + crew->n_starting >= crew->config.n_workers) return;
+    if (make_worker(crew) != MRAY_OK) log_debug("no worker for one that blocks: %s", mray_error_message());
+}
+
+unsigned crew_spawn_actor(crew_t *crew, uint32_t actor)
+{
+    unsigned index = ep_reserve(crew->agent->node, EP_KIND_ACTOR);
+    if (index == 0) return 0;
+    atomic_store(&ep_shared_at(crew->agent->node, ep_gid(crew->agent->node->node_rank, index))->actor, actor);
+    return spawn(crew, index, EP_KIND_ACTOR) == MRAY_OK ? index : 0;
+}
+
+void crew_kill(crew_t *crew, unsigned index)
+{
+    ep_shared_t *sh = ep_shared_at(crew->agent->node, ep_gid(crew->agent->node->node_rank, index));
+    if (!crew->config.threads) {
+        uint32_t pid = atomic_load(&sh->pid);
+        if (pid != 0) kill((pid_t)pid, SIGKILL);
+    }
+}
+
+static void bury(crew_t *crew, unsigned index)
+{
+    agent_t *agent = crew->agent;
+    uint16_t gid = ep_gid(agent->node->node_rank, index);
+    ep_shared_t *sh = ep_shared_at(agent->node, gid);
+    bool actor = atomic_load(&sh->kind) == EP_KIND_ACTOR;
+    recover_endpoint(agent, gid);
+    if (crew->starting[index]) crew->starting[index] = false, crew->n_starting--;
+    if (actor)
+        actors_on_death(agent->actors, gid);
+    atomic_store(&sh->pid, 0);
+    atomic_store(&sh->state, EP_UNUSED);
+    if (!actor) crew_want_worker(crew);
+}
+
+bool crew_has_news(const crew_t *crew)
+{
+    return atomic_load(&crew->agent->ep->seg->hdr->deaths) != crew->deaths_seen;
+}
+
+int crew_round(crew_t *crew)
+{
+    int n = 0;
+    if (crew_has_news(crew)) {
+        crew->deaths_seen = atomic_load(&crew->agent->ep->seg->hdr->deaths);
+        for (unsigned i = SEG_EP_MAIN + 1; i < SEG_MAX_EPS; i++) {
+            if (atomic_load(&ep_shared_at(crew->agent->node, ep_gid(crew->agent->node->node_rank, i))->state) != EP_DEAD) continue;
+            if (!crew->stopping) bury(crew, i);
+            n++;
+        }
+    }
+    if (!crew->config.threads && crew->config.zygote != NULL && !crew->stopping && !crew->zygote_lost && !zygote_alive(crew->config.zygote)) {
+        crew->zygote_lost = true;
+        log_error("the process that makes workers was killed, and the workers with it; the job ends");
+        net_abort(crew->agent->net, 1);
+    }
+    return n;
+}
+
+void crew_stop(crew_t *crew)
+{
+    crew->stopping = true;
+    node_t *node = crew->agent->node;
+    seg_header_t *h = node->segs[node->node_rank].hdr;
+    atomic_store(&h->stop, 1);
+    for (unsigned i = SEG_EP_MAIN + 1; i < SEG_MAX_EPS; i++) {
+        ep_shared_t *sh = ep_shared_at(node, ep_gid(node->node_rank, i));
+        uint32_t kind = atomic_load(&sh->kind);
+        if (kind != EP_KIND_WORKER && kind != EP_KIND_ACTOR) continue;
+        ep_wake(sh);
+        /* A thread that is stuck in user code cannot be ended: it is said, and waited for. */
+        for (uint64_t turn = 0; crew->config.threads && atomic_load(&sh->state) != EP_UNUSED; turn++) {
+            if (turn == 5000) log_warn("a worker thread of rank %d does not leave its task; waiting for it", node->rank);
+            ep_wake(sh);
+            nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+        }
+    }
+}

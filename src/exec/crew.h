@@ -1,0 +1,31 @@
+/* crew.h: the workers of a rank: making them, and what happens when one dies. */
+#ifndef MRAY_EXEC_CREW_H
+#define MRAY_EXEC_CREW_H
+
+#include "agent.h"
+#include "zygote.h"
+
+typedef struct {
+    bool threads;         /* workers are threads of this process */
+    int n_workers;        /* how many shall run tasks at a time */
+    const int *pus;       /* by worker, -1 = not bound; n_workers entries; NULL: none bound */
+    zygote_t *zygote;     /* process mode */
+} crew_config_t;
+
+int crew_create(agent_t *agent, crew_t **crew_p);
+void crew_destroy(crew_t *crew);
+/* Start the workers. Errors: LIMIT, SYSTEM. */
+int crew_start(crew_t *crew, const crew_config_t *config);
+/* Deaths to be dealt with, workers to be made. */
+int crew_round(crew_t *crew);
+bool crew_has_news(const crew_t *crew);
+/* A task found no worker, or one blocks without a spare: make one if fewer than n_workers run. */
+void crew_want_worker(crew_t *crew);
+/* A worker for an actor, on an endpoint reserved for it: 0 when none is left. */
+unsigned crew_spawn_actor(crew_t *crew, uint32_t actor);
+/* End an endpoint's process now (an actor that is killed). A thread is only told to stop. */
+void crew_kill(crew_t *crew, unsigned index);
+/* All leave: returns when threads have left; processes are waited for by zygote_detach(). */
+void crew_stop(crew_t *crew);
+
+#endif

@@ -1,0 +1,349 @@
+/* recover.c: a worker was killed at some instruction; its agent makes the node whole again.
+ *
+ * The order matters:
+ *   1. the inbox is closed, so that pushes go elsewhere; the bits in the rank's masks are cleared
+ *   2. locks it held are broken and what they guard is rebuilt (arenas from the slots, its own lanes from nothing)
+ *   3. the change of a hold that was in flight: done or not? (slot.c) The note that follows it is made up for
+ *   4. waiters that it was telling are told to the end
+ *   5. a record that it was pushing is pushed, unless it is in the target's queue
+ *   6. every record of the node that names it:
+ *        BUILDING    never was: what it holds is given back
+ *        WAITING     the submitter's guard bit is cleared for it
+ *        QUEUED      (for it) goes elsewhere
+ *        RUNNING     again, or fails
+ *        COMMITTED   is published to the end
+ *   7. holds that it had for itself: created refs, views, retained refs
+ *   8. its chunks of slots and records go to nobody
+ *
+ * All of it is done by the agent's own endpoint, which does not die without its rank. */
+#include "recover.h"
+
+#include "clock.h"
+#include "error.h"
+#include "functions.h"
+#include "log.h"
+#include "object.h"
+#include "route.h"
+#include "run.h"
+#include "runq.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* A record without a function: it only fails (run.c). */
+#define FN_NONE UINT32_MAX
+
+typedef struct {
+    agent_t *agent;
+    ep_t *ep;
+    uint16_t gid;
+    ep_shared_t *sh;
+    bool actor;
+    char how[96]; /* "was killed by SIGSEGV" */
+    uint64_t *live_ext[NODE_MAX_RANKS]; /* bit per record: an extension that some record uses */
+} death_t;
+
+static void describe(death_t *d)
+{
+    int ws = atomic_load(&d->sh->exit_status);
+    if (WIFSIGNALED(ws)) {
+        const char *name = sigabbrev_np(WTERMSIG(ws));
+        snprintf(d->how, sizeof d->how, "was killed by SIG%s", name != NULL ? name : "?");
+    } else {
+        snprintf(d->how, sizeof d->how, "ended with exit code %d", WEXITSTATUS(ws));
+    }
+}
+
+static void leave_masks(const death_t *d)
+{
+    seg_header_t *h = d->ep->seg->hdr;
+    ep_mask_clear(h->worker_mask, d->gid);
+    ep_mask_clear(h->spare_mask, d->gid);
+    ep_mask_clear(h->idle_mask, d->gid);
+    ep_mask_clear(h->awake_mask, d->gid);
+    ep_mask_clear(h->open_mask, d->gid);
+}
+
+static void finish_hold_change(const death_t *d)
+{
+    ep_journal_t *j = &d->sh->journal;
+    sid_t sid = atomic_load(&j->rc_slot);
+    if (sid == 0) return;
+    uint64_t rc = atomic_load(&slot_at(d->ep, sid)->rc);
+    uint32_t seq = atomic_load(&j->rc_seq), op = atomic_load(&j->rc_op), bit = atomic_load(&j->rc_bit);
+    bool last_is_mine = (uint16_t)(rc >> 32) == d->gid && (uint32_t)(rc >> 48) == seq;
+    if (last_is_mine || atomic_load(&j->rc_ack) == seq) {
+        rid_t rid = atomic_load(&j->rc_rid);
+        if (rid != 0)
+            slot_note_held(record_at(d->ep, rid), bit, op == RC_HOLD);
+        else if ((bit & EP_LEDGER) != 0)
+            atomic_store(&d->sh->ledger[bit & ~EP_LEDGER], op == RC_HOLD ? sid : 0);
+        if (last_is_mine && (rc & SLOT_RC_DYING) != 0) slot_destroy(d->ep, sid);
+    }
+    atomic_store(&j->rc_slot, 0);
+}
+
+static void finish_firing(const death_t *d)
+{
+    if (atomic_load(&d->sh->journal.fire_slot) == 0) return;
+    slot_fire_again(d->ep, &d->sh->journal);
+    atomic_store(&d->sh->journal.fire_slot, 0);
+}
+
+/* Is rid in this agent's own inbox? Only this agent takes records out of it, and it is here. */
+static bool in_own_inbox(const death_t *d, rid_t rid)
+{
+    for (rid_t r = atomic_load(&d->ep->sh->inbox); r != 0; r = atomic_load(&record_at(d->ep, r)->next))
+        if (r == rid) return true;
+    return false;
+}
+
+static void finish_push(const death_t *d)
+{
+    uint64_t push = atomic_exchange(&d->sh->journal.push, 0);
+    rid_t rid = (rid_t)push;
+    if (rid == 0) return;
+    record_t *rec = record_at(d->ep, rid);
+    uint64_t word = atomic_load(&rec->word);
+    uint16_t target = record_word_gid(word);
+    if (record_word_gen(word) != push >> 32 || target == d->gid) return; /* run and gone, or found by the scan below */
+    if (record_word_state(word) == RECORD_WAITING) {
+        if (atomic_load(&rec->pending) == 0) route_ready(d->ep, rid);
+        return;
+    }
+    if (record_word_state(word) != RECORD_QUEUED) return;
+    bool there = target == d->ep->gid ? in_own_inbox(d, rid) : runq_contains(d->ep, ep_shared_at(d->ep->node, target), rid);
+    /* It may have been claimed while we looked; then it was there. */
+    if (!there && atomic_load(&rec->word) == word) (void)route_push(d->ep, rid, rec, target);
+}
+
+/* Somebody alive is on the way into pushing exactly this record: that endpoint will see the closed inbox. */
+static bool somebody_pushes(const death_t *d, rid_t rid, uint64_t word)
+{
+    uint64_t push = rid | (uint64_t)record_word_gen(word) << 32;
+    for (int p = 0; p < d->ep->node->n_node_ranks; p++)
+        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
+            for (uint64_t m = atomic_load(&d->ep->node->segs[p].hdr->open_mask[w]); m != 0; m &= m - 1)
+                if (atomic_load(&ep_shared_at(d->ep->node, ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m)))->journal.push) == push) return true;
+    return false;
+}
+
+static bool somebody_fires(const death_t *d, sid_t sid)
+{
+    for (int p = 0; p < d->ep->node->n_node_ranks; p++)
+        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
+            for (uint64_t m = atomic_load(&d->ep->node->segs[p].hdr->open_mask[w]); m != 0; m &= m - 1)
+                if (atomic_load(&ep_shared_at(d->ep->node, ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m)))->journal.fire_slot) == sid) return true;
+    return false;
+}
+
+/* Argument i has its pending bit: does the slot's list name the record? If not, make that true or clear the bit. */
+static void settle_waiter(const death_t *d, rid_t rid, record_t *rec, unsigned i)
+{
+    sid_t sid;
+    uint64_t link = (uint64_t)rid << 4 | i;
+    if (slot_find(d->ep, record_ref(d->ep, rec, i)->ref, &sid) != MRAY_OK || sid == 0) return;
+    uint64_t head = atomic_load(&slot_at(d->ep, sid)->waiters);
+    if ((head & SLOT_WAITERS_DONE) == 0) {
+        for (uint64_t l = head; l != 0; l = record_ref(d->ep, record_at(d->ep, (rid_t)(l >> 4)), l & 15)->next_waiter)
+            if (l == link) return;
+        if (slot_add_waiter(d->ep, sid, rid, i)) return;
+    }
+    /* The list was closed. If it named the record, whoever closed it clears the bit; then nobody is firing any more. */
+    while (somebody_fires(d, sid)) sched_yield();
+    atomic_fetch_and(&rec->pending, ~(1u << i));
+}
+
+/* Its submission was not complete. */
+static void drop_building(const death_t *d, rid_t rid, record_t *rec)
+{
+    uint32_t pending = atomic_load(&rec->pending) & ~RECORD_GUARD;
+    if (pending != 0) {
+        /* Lists of slots may name it, so it must live until they have told it; then it only fails. */
+        settle_waiter(d, rid, rec, 31u - (unsigned)__builtin_clz(pending));
+        rec->fn = FN_NONE;
+        uint64_t word = atomic_load(&rec->word);
+        atomic_store(&rec->word, record_word(RECORD_WAITING, d->ep->gid, record_word_gen(word)));
+        if (atomic_fetch_and(&rec->pending, ~RECORD_GUARD) == RECORD_GUARD) route_ready(d->ep, rid);
+        return;
+    }
+    for (unsigned i = 0; i < rec->n_refs; i++) {
+        sid_t sid;
+        if ((atomic_load(&rec->held) >> i & 1) != 0 && slot_find(d->ep, record_ref(d->ep, rec, i)->ref, &sid) == MRAY_OK && sid != 0)
+            slot_drop_for(d->ep, sid, rid, i);
+    }
+    record_free(d->ep, rid, rec);
+}
+
+static void again_or_fail(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
+{
+    const mray_function *f = functions_at(rec->fn);
+    const char *name = f != NULL ? f->name : "?";
+    char text[BASE_ERROR_MAX];
+    if (!d->actor && rec->retries_left != 0) {
+        log_info("worker %u of rank %d %s in task '%s', attempt %u; the task runs again", d->gid & 0xff, d->ep->node->rank, d->how, name, rec->attempt);
+        if (rec->retries_left > 0) rec->retries_left--;
+        if (rec->attempt < UINT8_MAX) rec->attempt++;
+        sid_t ret = run_return_slot(d->ep, rec);
+        for (uint32_t i = 0; i < rec->n_returns; i++) object_unstage(d->ep, ret + i);
+        bool linked = (word & RECORD_WORD_INLINE) != 0;
+        while (linked && (word & RECORD_WORD_UNLINKED) == 0)
+            /* Still in the queue it was claimed from: its owner will meet it as a task like any other. */
+            if (atomic_compare_exchange_weak(&rec->word, &word, record_word(RECORD_QUEUED, rec->target, record_word_gen(word)))) return;
+        atomic_store(&rec->word, record_word(RECORD_QUEUED, d->ep->gid, record_word_gen(word)));
+        route_ready(d->ep, rid);
+        return;
+    }
+    snprintf(text, sizeof text, "%s '%s' (rank %d, attempt %u): its worker %s", d->actor ? "the actor died in" : "task", name, d->ep->node->rank,
+             rec->attempt, d->how);
+    log_warn("%s", text);
+    run_fail(d->ep, rid, rec, d->actor ? MRAY_ERR_ACTOR_DIED : MRAY_ERR_WORKER_CRASHED, text);
+}
+
+static void redirect(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
+{
+    if (somebody_pushes(d, rid, word) || atomic_load(&rec->word) != word) return;
+    if (rec->kind == RECORD_CONTROL || rec->kind == RECORD_NOTIFY) return; /* never to a worker */
+    if (d->actor || rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR) {
+        char text[BASE_ERROR_MAX];
+        snprintf(text, sizeof text, "the actor died before this call: its process %s", d->how);
+        run_fail(d->ep, rid, rec, MRAY_ERR_ACTOR_DIED, text);
+        return;
+    }
+    route_ready(d->ep, rid);
+}
+
+static void settle_record(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
+{
+    if ((word & RECORD_WORD_DONE) != 0) return; /* finished; the queue it stands in frees it */
+    switch (record_word_state(word)) {
+    case RECORD_BUILDING: drop_building(d, rid, rec); break;
+    case RECORD_WAITING:
+        if ((atomic_load(&rec->pending) & RECORD_GUARD) != 0 && atomic_fetch_and(&rec->pending, ~RECORD_GUARD) == RECORD_GUARD) route_ready(d->ep, rid);
+        break;
+    case RECORD_QUEUED: redirect(d, rid, rec, word); break;
+    case RECORD_RUNNING: again_or_fail(d, rid, rec, word); break;
+    case RECORD_COMMITTED: run_finish(d->ep, rid, rec, true); break;
+    case RECORD_FREE:
+    case RECORD_EXTENSION: break;
+    }
+}
+
+static void for_each_record(const death_t *d, void (*fn)(const death_t *d, rid_t rid, record_t *rec, uint64_t word), bool all)
+{
+    for (int p = 0; p < d->ep->node->n_node_ranks; p++) {
+        uint32_t high = pool_high_water(&d->ep->node->segs[p].hdr->records);
+        for (uint32_t i = 1; i < high; i++) {
+            rid_t rid = (rid_t)p << 24 | i;
+            record_t *rec = record_at(d->ep, rid);
+            uint64_t word = atomic_load(&rec->word);
+            if (record_word_state(word) != RECORD_FREE && (all || record_word_gid(word) == d->gid)) fn(d, rid, rec, word);
+        }
+    }
+}
+
+static void note_extensions(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
+{
+    (void)rid;
+    if (record_word_state(word) == RECORD_EXTENSION) return;
+    rid_t ext = rec->ext;
+    for (int i = rec->n_ext; i > 0 && ext != 0; i--) {
+        if (d->live_ext[ext >> 24] != NULL) d->live_ext[ext >> 24][(ext & 0xffffff) / 64] |= 1ull << (ext & 63);
+        ext = atomic_load(&record_at(d->ep, ext)->next);
+    }
+}
+
+static void free_lost_extension(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
+{
+    const uint64_t *live = d->live_ext[rid >> 24];
+    if (record_word_state(word) != RECORD_EXTENSION || live == NULL || (live[(rid & 0xffffff) / 64] >> (rid & 63) & 1) != 0) return;
+    rec->ext = 0; /* an extension has no header: what record_free() would read is body */
+    rec->n_ext = 0;
+    record_free(d->ep, rid, rec);
+}
+
+/* Extensions that it took and had not tied to a record yet. */
+static void free_lost_extensions(death_t *d)
+{
+    int own = d->ep->node->node_rank; /* an endpoint takes records from its own rank's pool */
+    d->live_ext[own] = calloc(pool_high_water(&d->ep->seg->hdr->records) / 64 + 1, sizeof(uint64_t));
+    if (d->live_ext[own] == NULL) return; /* 128 bytes each stay lost */
+    for_each_record(d, note_extensions, true);
+    for_each_record(d, free_lost_extension, false);
+    free(d->live_ext[own]);
+    d->live_ext[own] = NULL;
+}
+
+/* A slot of its own that nobody will write any more: a created object that was not sealed, or a result whose record never was. */
+static bool has_no_producer(const death_t *d, sid_t sid, const slot_t *slot)
+{
+    if (slot_is_ready(slot) || (atomic_load(&slot->rc) & SLOT_RC_PRODUCER) == 0) return false;
+    if (slot->kind != SLOT_KIND_NONE && slot->kind != SLOT_KIND_ERROR) { /* staged: by a task that runs, or by its creator */
+        for (int p = 0; p < d->ep->node->n_node_ranks; p++) {
+            uint32_t high = pool_high_water(&d->ep->node->segs[p].hdr->records);
+            for (uint32_t i = 1; i < high; i++) {
+                const record_t *rec = record_at(d->ep, (rid_t)p << 24 | i);
+                record_state_t s = record_word_state(atomic_load(&rec->word));
+                if (s != RECORD_RUNNING && s != RECORD_COMMITTED) continue;
+                sid_t first = run_return_slot(d->ep, rec);
+                if (sid >= first && sid < first + rec->n_returns) return false;
+            }
+        }
+        return true;
+    }
+    rid_t rid = slot->u.pending.producer;
+    if (rid == 0) return true;
+    const record_t *rec = record_at(d->ep, rid);
+    record_state_t state = record_word_state(atomic_load(&rec->word));
+    sid_t first = rec->ret.slot != 0 ? run_return_slot(d->ep, rec) : 0;
+    return state == RECORD_FREE || state == RECORD_EXTENSION || sid < first || sid >= first + rec->n_returns;
+}
+
+static void drop_holds(const death_t *d)
+{
+    for (unsigned e = 0; e < EP_LEDGER_ENTRIES; e++) {
+        sid_t sid = atomic_exchange(&d->sh->ledger[e], 0);
+        if (sid != 0) slot_change(d->ep, sid, RC_DROP);
+    }
+    uint32_t high = pool_high_water(&d->ep->seg->hdr->slots);
+    for (uint32_t i = 1; i < high; i++) {
+        sid_t sid = (sid_t)d->ep->node->node_rank << 24 | i;
+        slot_t *slot = slot_at(d->ep, sid);
+        uint64_t rc = atomic_load(&slot->rc);
+        if (slot_rc_is_free(rc) || (rc & SLOT_RC_CREATOR) == 0 || slot->creator_index != (d->gid & 0xff)) continue;
+        if (has_no_producer(d, sid, slot)) {
+            object_unstage(d->ep, sid);
+            object_stage_error(d->ep, sid, MRAY_ERR_OBJECT_LOST, "the worker that was making this object died");
+            object_publish(d->ep, sid);
+        }
+        slot_change(d->ep, sid, RC_DROP_CREATOR);
+    }
+}
+
+void recover_endpoint(agent_t *agent, uint16_t gid)
+{
+    death_t death = {.agent = agent, .ep = agent->ep, .gid = gid, .sh = ep_shared_at(agent->node, gid)}, *d = &death;
+    uint64_t begin_ns = base_clock_ns();
+    d->actor = atomic_load(&d->sh->kind) == EP_KIND_ACTOR;
+    describe(d);
+    atomic_store(&d->sh->inbox, INBOX_CLOSED);
+    leave_masks(d);
+    for (int p = 0; p < agent->node->n_node_ranks; p++) payload_recover(d->ep, p, gid);
+    runq_recover(d->ep, gid);
+    finish_hold_change(d);
+    finish_firing(d);
+    finish_push(d);
+    for_each_record(d, settle_record, false);
+    free_lost_extensions(d);
+    drop_holds(d);
+    for (int p = 0; p < agent->node->n_node_ranks; p++) {
+        seg_header_t *h = agent->node->segs[p].hdr;
+        pool_adopt(&agent->node->segs[p], &h->slots, ep_slot_is_free_fn(), gid);
+        pool_adopt(&agent->node->segs[p], &h->records, ep_record_is_free_fn(), gid);
+    }
+    log_debug("worker %u of rank %d %s; the node was whole again after %llu us", gid & 0xff, agent->node->rank, d->how,
+              (unsigned long long)(base_clock_ns() - begin_ns) / 1000);
+}

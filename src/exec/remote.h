@@ -1,0 +1,13 @@
+/* remote.h: the agent's part in what crosses nodes: tasks sent and received, results, proxies, holds. */
+#ifndef MRAY_EXEC_REMOTE_H
+#define MRAY_EXEC_REMOTE_H
+
+#include "agent.h"
+
+int remote_create(agent_t *agent, remote_t **remote_p);
+void remote_destroy(remote_t *remote);
+/* A NOTIFY record fired. */
+void remote_on_notify(remote_t *remote, rid_t rid, record_t *rec);
+int remote_round(remote_t *remote);
+
+#endif

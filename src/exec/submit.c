@@ -1,0 +1,279 @@
+/* submit.c: check, take a slot and a record, pack, register with what is not ready, hand on.
+ *
+ * Order matters for a submitter that dies in between: the record is BUILDING until everything in it is complete. What it holds
+ * is noted in `held` as it is taken. From WAITING on it exists whether its submitter lives or not. */
+#include "submit.h"
+
+#include "args.h"
+#include "clock.h"
+#include "error.h"
+#include "hash.h"
+#include "object.h"
+#include "proxy.h"
+#include "route.h"
+#include "slot.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { DEFAULT_RETRIES = 3 };
+static const uint64_t ROOM_WAIT_NS = 10000000000u;
+
+/* What the arguments of one call come to. */
+typedef struct {
+    unsigned n_refs;
+    uint32_t body_bytes;
+    mray_ref refs[MRAY_MAX_ARGS];
+    sid_t sids[MRAY_MAX_ARGS]; /* 0: a ref of another node that is only passed on */
+    uint16_t by_value;   /* by ref argument */
+    uint16_t ref_params; /* by parameter */
+    uint16_t temporary;  /* by ref argument: an object made here for a large value */
+    uint16_t proxy;      /* by ref argument: sids[i] is a proxy, held for this call */
+} plan_t;
+
+void submit_fail_refs(mray_ref *refs, int n, int status)
+{
+    for (int i = 0; i < n; i++) refs[i] = (mray_ref){.gen = (uint32_t)status};
+}
+
+bool submit_wait_for_room(ep_t *ep, uint64_t *deadline_p)
+{
+    (void)ep;
+    if (*deadline_p == 0) *deadline_p = base_clock_deadline(ROOM_WAIT_NS);
+    if (base_clock_ns() >= *deadline_p) return false;
+    nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL); /* the tables are full: back-pressure, not a hot path */
+    return true;
+}
+
+int submit_resolve(ep_t *ep, mray_ref ref, uint32_t *sid_p, bool *proxy_p)
+{
+    *proxy_p = false;
+    int status = slot_find(ep, ref, sid_p);
+    if (status != MRAY_OK || *sid_p != 0) return status;
+    *proxy_p = true;
+    return proxy_acquire(ep, ref, sid_p);
+}
+
+/* A large value becomes an object. */
+static int put_temporary(ep_t *ep, const mray_type *param, const mray_arg *arg, mray_ref *ref_p)
+{
+    object_value_t v = {.type = *param, .ndim = param->is_array ? 1 : 0, .data = arg->data, .bytes = arg->n * param->size};
+    v.dims[0] = arg->n;
+    uint64_t deadline = 0;
+    sid_t sid;
+    while ((sid = slot_alloc(ep, 1)) == 0)
+        if (!submit_wait_for_room(ep, &deadline)) return base_error(MRAY_ERR_LIMIT, "no object slot became free; release refs or raise MRAY_MAX_OBJECTS");
+    int status = object_stage(ep, sid, &v);
+    if (status != MRAY_OK) {
+        slot_change(ep, sid, RC_DROP_PRODUCER);
+        slot_change(ep, sid, RC_DROP_CREATOR);
+        return status;
+    }
+    object_publish(ep, sid);
+    *ref_p = slot_ref(ep, sid);
+    return MRAY_OK;
+}
+
+static int plan_arguments(ep_t *ep, const char *what, const mray_function *f, const mray_arg *args, int n_args, plan_t *plan)
+{
+    if (n_args > MRAY_MAX_ARGS)
+        return base_error(MRAY_ERR_TOO_MANY_ARGUMENTS, "%s: %d arguments, but a task takes %d at most; put several values into a struct or an array", what, n_args,
+                          MRAY_MAX_ARGS);
+    if (n_args != f->n_params || (n_args > 0 && args == NULL))
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: %d arguments given, %d expected", what, n_args, f->n_params);
+    for (int p = 0; p < n_args; p++) {
+        int status = args_check(what, p, &f->params[p], &args[p]);
+        if (status != MRAY_OK) return status;
+    }
+    for (int p = 0; p < n_args; p++) {
+        const mray_arg *arg = &args[p];
+        bool is_ref = arg->type.dtype == MRAY_REF && !arg->type.is_array;
+        uint32_t bytes = is_ref ? 0 : args_packed_bytes(&f->params[p], arg);
+        if (is_ref) {
+            memcpy(&plan->refs[plan->n_refs], arg->data, sizeof(mray_ref));
+        } else if (bytes > ARGS_MAX_INLINE) {
+            int status = put_temporary(ep, &f->params[p], arg, &plan->refs[plan->n_refs]);
+            if (status != MRAY_OK) return status;
+            plan->temporary |= (uint16_t)(1u << plan->n_refs);
+        } else {
+            plan->body_bytes += bytes;
+            continue;
+        }
+        plan->ref_params |= (uint16_t)(1u << p);
+        if (f->params[p].dtype != MRAY_REF || f->params[p].is_array) plan->by_value |= (uint16_t)(1u << plan->n_refs);
+        plan->n_refs++;
+    }
+    return MRAY_OK;
+}
+
+/* Find the slot of every ref before anything is built, so that nothing can fail afterwards. */
+static int resolve_refs(ep_t *ep, const char *what, plan_t *plan)
+{
+    for (unsigned i = 0; i < plan->n_refs; i++) {
+        bool proxy = false, by_value = (plan->by_value >> i & 1) != 0;
+        int status = by_value ? submit_resolve(ep, plan->refs[i], &plan->sids[i], &proxy) : slot_find(ep, plan->refs[i], &plan->sids[i]);
+        if (status != MRAY_OK) {
+            char why[BASE_ERROR_MAX];
+            snprintf(why, sizeof why, "%s", mray_error_message());
+            return base_error(status, "%s: ref argument %u: %s", what, i + 1, why);
+        }
+        if (proxy) {
+            plan->proxy |= (uint16_t)(1u << i);
+            plan->refs[i] = slot_ref(ep, plan->sids[i]);
+        }
+    }
+    return MRAY_OK;
+}
+
+/* What the call made for itself; the record, if there is one, has holds of its own. */
+static void plan_fini(ep_t *ep, const plan_t *plan)
+{
+    for (unsigned i = 0; i < plan->n_refs; i++) {
+        sid_t sid;
+        if ((plan->temporary >> i & 1) != 0 && slot_find(ep, plan->refs[i], &sid) == MRAY_OK) slot_change(ep, sid, RC_DROP_CREATOR);
+        if ((plan->proxy >> i & 1) != 0) slot_change(ep, plan->sids[i], RC_DROP);
+    }
+}
+
+static void pack_values(ep_t *ep, record_t *rec, const mray_function *f, const mray_arg *args, int n_args)
+{
+    uint32_t off = 0;
+    for (int p = 0; p < n_args; p++) {
+        if ((rec->ref_params >> p & 1) != 0) continue;
+        const mray_type *param = &f->params[p];
+        if (param->is_array) {
+            uint64_t n = args[p].n;
+            record_write(ep, rec, off, &n, 8);
+            record_write(ep, rec, off + 8, args[p].data, (uint32_t)(n * param->size));
+        } else {
+            uint8_t value[ARGS_MAX_INLINE];
+            bool fits = args_convert(param, &args[p], value); /* args_check() has seen it */
+            (void)fits;
+            record_write(ep, rec, off, value, param->size);
+        }
+        off += args_packed_bytes(param, &args[p]);
+    }
+}
+
+/* Hold every ref argument; stand in the waiter list of those that are not ready. */
+static void attach_refs(ep_t *ep, rid_t rid, record_t *rec, const plan_t *plan)
+{
+    for (unsigned i = 0; i < plan->n_refs; i++) {
+        record_ref(ep, rec, i)->ref = plan->refs[i];
+        sid_t sid = plan->sids[i];
+        if (sid == 0) continue;
+        slot_hold_for(ep, sid, rid, i);
+        if ((plan->by_value >> i & 1) == 0 || slot_is_ready(slot_at(ep, sid))) continue;
+        atomic_fetch_or_explicit(&rec->pending, 1u << i, memory_order_relaxed);
+        if (!slot_add_waiter(ep, sid, rid, i)) atomic_fetch_and_explicit(&rec->pending, ~(1u << i), memory_order_relaxed);
+    }
+}
+
+static int take_room(ep_t *ep, const char *what, const plan_t *plan, uint32_t n_returns, sid_t *ret_p, rid_t *rid_p, record_t **rec_p)
+{
+    uint64_t deadline = 0;
+    sid_t ret;
+    while ((ret = slot_alloc(ep, n_returns)) == 0)
+        if (!submit_wait_for_room(ep, &deadline))
+            return base_error(MRAY_ERR_LIMIT, "%s: no object slot became free; release refs or raise MRAY_MAX_OBJECTS", what);
+    rid_t rid;
+    while ((rid = record_alloc(ep, plan->n_refs, plan->body_bytes, rec_p)) == 0)
+        if (!submit_wait_for_room(ep, &deadline)) {
+            for (uint32_t i = 0; i < n_returns; i++) {
+                slot_change(ep, ret + i, RC_DROP_PRODUCER);
+                slot_change(ep, ret + i, RC_DROP_CREATOR);
+            }
+            return base_error(MRAY_ERR_LIMIT, "%s: too many tasks are unfinished; wait for some or raise MRAY_MAX_TASKS", what);
+        }
+    *ret_p = ret;
+    *rid_p = rid;
+    return MRAY_OK;
+}
+
+/* num_cpus and a custom resource; tasks of one CPU and nothing else take the direct way. */
+static void set_shape(record_t *rec, const mray_task_opts *o)
+{
+    double cpus = o->num_cpus == 0 ? 1 : o->num_cpus < 0 ? 0 : o->num_cpus;
+    if (cpus == 1 && o->resource == NULL) return;
+    rec->shape = 1;
+    rec->shape_cpu = (uint32_t)(cpus * SHAPE_UNIT + 0.5);
+    if (o->resource != NULL) {
+        rec->shape_resource = (uint32_t)base_hash_name(o->resource);
+        rec->shape_amount = (uint32_t)((o->resource_amount == 0 ? 1 : o->resource_amount) * SHAPE_UNIT + 0.5);
+    }
+}
+
+static int8_t retries_of(const mray_task_opts *o, record_kind_t kind)
+{
+    if (kind != RECORD_TASK) return 0; /* a method runs at most once */
+    if (o->max_retries == MRAY_RETRY_FOREVER) return -1;
+    if (o->max_retries == MRAY_NO_RETRY) return 0;
+    return (int8_t)(o->max_retries == 0 ? DEFAULT_RETRIES : o->max_retries > INT8_MAX ? INT8_MAX : o->max_retries);
+}
+
+static int check_options(const char *what, const mray_task_opts *o)
+{
+    if (o->num_returns < 0 || o->num_returns > MRAY_MAX_RETURNS)
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: num_returns is %d; 1 to %d are possible", what, o->num_returns, MRAY_MAX_RETURNS);
+    if (o->max_retries < MRAY_RETRY_FOREVER)
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: max_retries is %d; use MRAY_NO_RETRY, MRAY_RETRY_FOREVER or a number above 0", what, o->max_retries);
+    if (!(o->num_cpus >= -1 && o->num_cpus <= 100000) || !(o->resource_amount >= 0 && o->resource_amount <= 100000))
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: num_cpus and resource_amount go from 0 to 100000", what);
+    return MRAY_OK;
+}
+
+int submit_call(ep_t *ep, const submit_kind_t *kind, const mray_function *f, const mray_arg *args, int n_args, const mray_task_opts *opts,
+                mray_ref *refs_p)
+{
+    static const mray_task_opts defaults;
+    const mray_task_opts *o = opts != NULL ? opts : &defaults;
+    plan_t plan = {0};
+    sid_t ret = 0;
+    rid_t rid = 0;
+    record_t *rec = NULL;
+    uint32_t n_returns = o->num_returns > 0 ? (uint32_t)o->num_returns : 1;
+    int status = check_options(kind->what, o);
+    if (status == MRAY_OK) status = plan_arguments(ep, kind->what, f, args, n_args, &plan);
+    if (status == MRAY_OK) status = resolve_refs(ep, kind->what, &plan);
+    if (status == MRAY_OK) status = take_room(ep, kind->what, &plan, n_returns, &ret, &rid, &rec);
+    if (status != MRAY_OK) {
+        plan_fini(ep, &plan);
+        submit_fail_refs(refs_p, o->num_returns > 0 ? o->num_returns : 1, status);
+        return status;
+    }
+    rec->fn = f->index;
+    rec->kind = (uint8_t)kind->kind;
+    rec->n_returns = (uint16_t)n_returns;
+    rec->retries_left = retries_of(o, kind->kind);
+    rec->by_value = plan.by_value;
+    rec->ref_params = plan.ref_params;
+    rec->ret = slot_ref(ep, ret);
+    if (kind->kind == RECORD_TASK) {
+        set_shape(rec, o);
+    } else {
+        rec->actor = kind->actor;
+        rec->target = kind->target;
+        rec->seq = kind->seq;
+        rec->caller = kind->caller;
+    }
+    for (uint32_t i = 0; i < n_returns; i++) {
+        slot_t *slot = slot_at(ep, ret + i);
+        slot->u.pending.producer = rid;
+        refs_p[i] = slot_ref(ep, ret + i);
+    }
+    slot_at(ep, ret)->dtype = f->ret.dtype;
+    pack_values(ep, rec, f, args, n_args);
+    if (plan.n_refs > 0) {
+        atomic_store_explicit(&rec->pending, RECORD_GUARD, memory_order_relaxed);
+        attach_refs(ep, rid, rec, &plan);
+        /* From here on the record exists: whoever clears the last bit hands it on. */
+        uint64_t word = atomic_load_explicit(&rec->word, memory_order_relaxed);
+        atomic_store_explicit(&rec->word, record_word(RECORD_WAITING, ep->gid, record_word_gen(word)), memory_order_release);
+        bool ready = atomic_fetch_and_explicit(&rec->pending, ~RECORD_GUARD, memory_order_acq_rel) == RECORD_GUARD;
+        plan_fini(ep, &plan);
+        if (!ready) return MRAY_OK;
+    }
+    route_ready(ep, rid);
+    return MRAY_OK;
+}

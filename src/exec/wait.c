@@ -1,0 +1,120 @@
+/* wait.c: look, help, spin, sleep. */
+#include "wait.h"
+
+#include "clock.h"
+#include "futex.h"
+#include "run.h"
+#include "runq.h"
+#include "worker.h"
+
+enum {
+    SPIN_TURNS = 2000,
+    MAX_INLINE_DEPTH = 64, /* tasks stacked on one worker's stack by waiting */
+    MAX_SEARCH_DEPTH = 16, /* arguments of arguments looked at for something to run */
+};
+
+static wait_progress_fn progress;
+
+void wait_set_progress(wait_progress_fn fn)
+{
+    progress = fn;
+}
+
+static bool may_help(const ep_t *ep)
+{
+    uint32_t kind = atomic_load_explicit(&ep->sh->kind, memory_order_relaxed);
+    if (kind != EP_KIND_WORKER || run_current == NULL) return false;
+    int depth = 0;
+    for (const run_context_t *c = run_current; c != NULL; c = c->outer) depth++;
+    return depth < MAX_INLINE_DEPTH;
+}
+
+/* If the task that makes this object has not begun, run it here; if it waits for arguments, look at those. */
+static bool help(ep_t *ep, sid_t sid, int depth)
+{
+    const slot_t *slot = slot_at(ep, sid);
+    if (slot_is_ready(slot) || slot->kind != SLOT_KIND_NONE) return false;
+    rid_t rid = slot->u.pending.producer;
+    if (rid == 0) return false;
+    record_t *rec = record_at(ep, rid);
+    uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
+    if (rec->kind != RECORD_TASK || rec->shape != 0) return false;
+    sid_t first = run_return_slot(ep, rec);
+    if (sid < first || sid >= first + rec->n_returns) return false; /* the record is another's by now */
+    if (record_word_state(word) == RECORD_QUEUED) {
+        if (!runq_claim_inline(ep, rec, word)) return false;
+        (void)run_record(ep, rid, rec, NULL);
+        return true;
+    }
+    if (record_word_state(word) != RECORD_WAITING || depth == 0) return false;
+    uint32_t pending = atomic_load_explicit(&rec->pending, memory_order_relaxed);
+    for (unsigned i = 0; i < rec->n_refs; i++) {
+        sid_t arg;
+        if ((pending >> i & 1) == 0 || slot_find(ep, record_ref(ep, rec, i)->ref, &arg) != 0 || arg == 0) continue;
+        if (help(ep, arg, depth - 1)) return true;
+    }
+    return false;
+}
+
+static size_t count_ready(const ep_t *ep, const sid_t *sids, size_t n, size_t need)
+{
+    size_t ready = 0;
+    for (size_t i = 0; i < n && ready < need; i++) ready += slot_is_ready(slot_at(ep, sids[i]));
+    return ready;
+}
+
+static bool help_with_any(ep_t *ep, const sid_t *sids, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (help(ep, sids[i], MAX_SEARCH_DEPTH)) return true;
+    return false;
+}
+
+/* Ask every slot for a wake-up; true if enough are ready by now. */
+static bool watch_all(ep_t *ep, const sid_t *sids, size_t n, size_t need)
+{
+    size_t ready = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!slot_watch(ep, slot_at(ep, sids[i])) && ++ready >= need) return true;
+    return false;
+}
+
+static void sleep_once(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t deadline_ns, uint64_t max_sleep_ns, bool worker)
+{
+    ep_sleep_prepare(ep);
+    if (watch_all(ep, sids, n, need) || (worker && !ep_inbox_empty(ep->sh))) {
+        ep_sleep_cancel(ep);
+        return;
+    }
+    uint64_t now = base_clock_ns(), left = deadline_ns == BASE_FOREVER ? BASE_FOREVER : deadline_ns > now ? deadline_ns - now : 0;
+    ep_sleep(ep, left < max_sleep_ns ? left : max_sleep_ns);
+}
+
+size_t wait_slots(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t deadline_ns)
+{
+    size_t ready = count_ready(ep, sids, n, need);
+    if (ready >= need || deadline_ns == 0) return ready;
+    bool worker = atomic_load_explicit(&ep->sh->kind, memory_order_relaxed) == EP_KIND_WORKER && run_current != NULL;
+    bool drives = progress != NULL && !worker && !ep->mortal, blocked = false;
+    bool spin = n == 1 && ep_may_spin(ep);
+    for (uint32_t turn = 0;; turn++) {
+        if ((ready = count_ready(ep, sids, n, need)) >= need) break;
+        if (worker && may_help(ep) && help_with_any(ep, sids, n)) continue;
+        uint64_t max_sleep_ns = BASE_FOREVER;
+        if (drives && progress(ep, &max_sleep_ns)) continue;
+        if (spin && turn < SPIN_TURNS) {
+            base_cpu_relax();
+            continue;
+        }
+        if (deadline_ns != BASE_FOREVER && base_clock_ns() >= deadline_ns) break;
+        if (worker && !blocked) {
+            worker_block(ep);
+            blocked = true;
+        } else if (worker && !ep_inbox_empty(ep->sh)) {
+            worker_hand_on(ep);
+        }
+        sleep_once(ep, sids, n, need, deadline_ns, max_sleep_ns, worker);
+    }
+    if (blocked) worker_unblock(ep);
+    return ready;
+}

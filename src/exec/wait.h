@@ -1,0 +1,16 @@
+/* wait.h: waiting for slots, by drivers and inside tasks. */
+#ifndef MRAY_EXEC_WAIT_H
+#define MRAY_EXEC_WAIT_H
+
+#include "slot.h"
+
+/* Wait until `need` of n slots are ready, or deadline_ns (base_clock_ns) passes. Returns how many were seen ready. Inside a task: runs what it
+ * waits for itself where that has not begun, else gives its CPU back. */
+size_t wait_slots(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t deadline_ns);
+
+/* How an endpoint that may drive the network does so while it waits: returns true if something happened, and sets how long
+ * it may sleep at most. NULL on one node. */
+typedef bool (*wait_progress_fn)(ep_t *ep, uint64_t *sleep_ns_p);
+void wait_set_progress(wait_progress_fn fn);
+
+#endif

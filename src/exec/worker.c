@@ -1,0 +1,137 @@
+/* worker.c: take, run, idle; block and unblock. */
+#include "worker.h"
+
+#include "control.h"
+#include "futex.h"
+#include "route.h"
+#include "run.h"
+#include "runq.h"
+
+enum {
+    SPIN_TURNS = 4000,  /* some 40 us of looking at the inbox before sleeping, where a core is free for it */
+    HAND_ON_AT_A_TIME = 32,
+};
+
+int worker_count(const seg_header_t *h)
+{
+    int n = 0;
+    for (int w = 0; w < SEG_MASK_WORDS; w++) n += __builtin_popcountll(atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed));
+    return n;
+}
+
+void worker_join(ep_t *ep)
+{
+    seg_header_t *h = ep->seg->hdr;
+    bool needed = worker_count(h) < (int)h->n_workers;
+    ep_mask_set(needed ? h->worker_mask : h->spare_mask, ep->gid);
+}
+
+/* One rank may run too many after a worker went on: the one that notices stands by. */
+static void stand_by_if_too_many(ep_t *ep)
+{
+    seg_header_t *h = ep->seg->hdr;
+    if (!ep_mask_has(h->worker_mask, ep->gid)) {
+        if (!ep_mask_has(h->spare_mask, ep->gid)) worker_join(ep);
+    } else if (worker_count(h) > (int)h->n_workers) {
+        ep_mask_clear(h->worker_mask, ep->gid);
+        ep_mask_set(h->spare_mask, ep->gid);
+        worker_hand_on(ep);
+    }
+}
+
+void worker_hand_on(ep_t *ep)
+{
+    rid_t rids[HAND_ON_AT_A_TIME];
+    unsigned n;
+    while ((n = runq_take(ep, ep->sh, ep->gid, HAND_ON_AT_A_TIME, rids)) > 0)
+        for (unsigned i = 0; i < n; i++) route_ready(ep, rids[i]);
+}
+
+/* A spare worker of this rank joins; false when there is none. */
+static bool wake_a_spare(ep_t *ep)
+{
+    seg_header_t *h = ep->seg->hdr;
+    for (unsigned w = 0; w < SEG_MASK_WORDS; w++) {
+        for (uint64_t m = atomic_load(&h->spare_mask[w]); m != 0; m &= m - 1) {
+            uint16_t gid = ep_gid(ep->node->node_rank, w * 64 + (unsigned)__builtin_ctzll(m));
+            if ((atomic_fetch_and(&h->spare_mask[w], ~(m & -m)) & (m & -m)) == 0) continue;
+            ep_mask_set(h->worker_mask, gid);
+            ep_mask_set(h->idle_mask, gid); /* it sleeps; the first push wakes it */
+            return true;
+        }
+    }
+    return false;
+}
+
+void worker_block(ep_t *ep)
+{
+    seg_header_t *h = ep->seg->hdr;
+    atomic_store(&ep->sh->state, EP_BLOCKED);
+    bool ran = ep_mask_has(h->worker_mask, ep->gid);
+    ep_mask_clear(h->worker_mask, ep->gid);
+    ep_mask_clear(h->spare_mask, ep->gid);
+    if (ran && !wake_a_spare(ep)) (void)route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_SPAWN, NULL, 0);
+    worker_hand_on(ep);
+}
+
+void worker_unblock(ep_t *ep)
+{
+    atomic_store(&ep->sh->state, EP_RUNNING);
+}
+
+/* Some other worker of the node has work that has not begun: the agent may move it here. */
+static void ask_for_balance(ep_t *ep)
+{
+    const node_t *node = ep->node;
+    for (int p = 0; p < node->n_node_ranks; p++) {
+        seg_header_t *h = node->segs[p].hdr;
+        for (unsigned w = 0; w < SEG_MASK_WORDS; w++) {
+            for (uint64_t m = atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed); m != 0; m &= m - 1) {
+                uint16_t gid = ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m));
+                if (gid == ep->gid || runq_depth(ep_shared_at(node, gid)) == 0) continue;
+                if (atomic_exchange(&ep->seg->hdr->balance, 1) == 0) ep_wake(ep_shared_at(node, ep_gid(node->node_rank, SEG_EP_AGENT)));
+                return;
+            }
+        }
+    }
+}
+
+static bool has_work(const ep_t *ep)
+{
+    return !ep_inbox_empty(ep->sh) || atomic_load_explicit(&ep->sh->n_queued, memory_order_relaxed) > 0 ||
+           atomic_load_explicit(&ep->seg->hdr->stop, memory_order_relaxed) != 0;
+}
+
+static void idle(ep_t *ep)
+{
+    seg_header_t *h = ep->seg->hdr;
+    ep_mask_set(h->idle_mask, ep->gid);
+    bool spin = ep_may_spin(ep);
+    for (int i = 0; spin && i < SPIN_TURNS && !has_work(ep); i++) base_cpu_relax();
+    if (!has_work(ep)) {
+        ask_for_balance(ep);
+        ep_sleep_prepare(ep);
+        if (has_work(ep))
+            ep_sleep_cancel(ep);
+        else
+            ep_sleep(ep, UINT64_MAX);
+    }
+    ep_mask_clear(h->idle_mask, ep->gid);
+}
+
+void worker_serve(ep_t *ep)
+{
+    seg_header_t *h = ep->seg->hdr;
+    worker_join(ep);
+    while (atomic_load_explicit(&h->stop, memory_order_acquire) == 0) {
+        rid_t rid = runq_next(ep);
+        if (rid == 0) {
+            idle(ep);
+            continue;
+        }
+        (void)run_record(ep, rid, record_at(ep, rid), NULL);
+        stand_by_if_too_many(ep);
+    }
+    ep_mask_clear(h->worker_mask, ep->gid);
+    ep_mask_clear(h->spare_mask, ep->gid);
+}

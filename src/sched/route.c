@@ -1,0 +1,152 @@
+/* route.c: picking a worker and pushing. */
+#include "route.h"
+
+#include "runq.h"
+#include "slot.h"
+
+#include <mray/status.h>
+
+
+
+/* Arguments below this travel faster than the choice takes. */
+enum { LOCALITY_MIN_BYTES = 32768 };
+
+static _Thread_local uint32_t turn;
+
+static uint16_t first_of(uint64_t mask, int place, unsigned w)
+{
+    return ep_gid(place, w * 64 + (unsigned)__builtin_ctzll(mask));
+}
+
+/* An idle worker of the rank at place, awake ones before sleeping ones; takes its idle bit so that the next submission
+ * looks elsewhere. */
+static uint16_t take_idle(const node_t *node, int place, uint16_t exclude)
+{
+    seg_header_t *h = node->segs[place].hdr;
+    for (unsigned w = 0; w < SEG_MASK_WORDS; w++) {
+        uint64_t idle = atomic_load_explicit(&h->idle_mask[w], memory_order_relaxed);
+        if (idle == 0) continue;
+        idle &= atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed);
+        if (exclude >> 8 == place && (exclude & 0xff) / 64 == w) idle &= ~(1ull << (exclude & 63));
+        while (idle != 0) {
+            uint64_t awake = idle & atomic_load_explicit(&h->awake_mask[w], memory_order_relaxed);
+            uint16_t gid = first_of(awake != 0 ? awake : idle, place, w);
+            uint64_t bit = 1ull << (gid & 63);
+            if ((atomic_fetch_and_explicit(&h->idle_mask[w], ~bit, memory_order_relaxed) & bit) != 0) return gid;
+            idle &= ~bit;
+        }
+    }
+    return 0;
+}
+
+/* The workers of the node in turn. */
+static uint16_t next_worker(const node_t *node, uint16_t exclude)
+{
+    int n = node->n_node_ranks;
+    for (int i = 0; i <= n; i++) {
+        int place = (int)(turn >> 8) % n;
+        unsigned from = turn & 0xff;
+        const seg_header_t *h = node->segs[place].hdr;
+        for (unsigned w = from / 64; w < SEG_MASK_WORDS; w++) {
+            uint64_t m = atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed);
+            if (w == from / 64) m &= ~0ull << from % 64;
+            if (exclude >> 8 == place && (exclude & 0xff) / 64 == w) m &= ~(1ull << (exclude & 63));
+            if (m == 0) continue;
+            uint16_t gid = first_of(m, place, w);
+            turn = (gid & 0xff) == SEG_MAX_EPS - 1 ? (uint32_t)(place + 1) << 8 : (uint32_t)gid + 1;
+            return gid;
+        }
+        turn = (uint32_t)((place + 1) % n) << 8;
+    }
+    return 0;
+}
+
+/* Place on the node whose arena holds most bytes of the by-value arguments; -1 where it does not matter. */
+static int place_of_arguments(ep_t *ep, const record_t *rec)
+{
+    uint64_t bytes[NODE_MAX_RANKS];
+    int best = -1;
+    for (unsigned i = 0; i < rec->n_refs; i++) {
+        if ((rec->by_value >> i & 1) == 0) continue;
+        sid_t sid;
+        if (slot_find(ep, record_ref(ep, (record_t *)(uintptr_t)rec, i)->ref, &sid) != 0 || sid == 0) continue;
+        const slot_t *slot = slot_at(ep, sid);
+        if (slot->kind != SLOT_KIND_PAYLOAD || slot->bytes < LOCALITY_MIN_BYTES) continue;
+        int place = ep->node->node_rank_of[slot->u.where.rank];
+        if (place < 0) continue;
+        if (best < 0)
+            for (int p = 0; p < ep->node->n_node_ranks; p++) bytes[p] = 0;
+        bytes[place] += slot->bytes;
+        if (best < 0 || bytes[place] > bytes[best]) best = place;
+    }
+    return best;
+}
+
+uint16_t route_pick_worker(ep_t *ep, const record_t *rec, uint16_t exclude)
+{
+    const node_t *node = ep->node;
+    int near = rec->n_refs > 0 ? place_of_arguments(ep, rec) : -1;
+    uint16_t gid = near >= 0 ? take_idle(node, near, exclude) : 0;
+    for (int i = 0; gid == 0 && i < node->n_node_ranks; i++) gid = take_idle(node, (node->node_rank + i) % node->n_node_ranks, exclude);
+    return gid != 0 ? gid : next_worker(node, exclude);
+}
+
+bool route_push(ep_t *ep, rid_t rid, record_t *rec, uint16_t target)
+{
+    rec->target = target;
+    ep_shared_t *to = ep_shared_at(ep->node, target);
+    uint64_t word = atomic_load_explicit(&rec->word, memory_order_relaxed);
+    /* Immortal endpoints journal a push, too: the agent of a dying target must not take a record whose pusher is about to see
+     * the closed inbox. */
+    atomic_store_explicit(&ep->sh->journal.push, rid | (uint64_t)record_word_gen(word) << 32, memory_order_release);
+    /* WAITING -> QUEUED decides between the endpoint that cleared the last bit and an agent that finishes for a dead one. */
+    bool mine = record_word_state(word) == RECORD_WAITING
+                    ? atomic_compare_exchange_strong(&rec->word, &word, record_word(RECORD_QUEUED, target, record_word_gen(word)))
+                    : (atomic_store_explicit(&rec->word, record_word(RECORD_QUEUED, target, record_word_gen(word)), memory_order_release), true);
+    bool open = true;
+    if (mine) {
+        if (target == ep->gid && (atomic_load_explicit(&to->kind, memory_order_relaxed) == EP_KIND_WORKER))
+            runq_push_self(ep, rid);
+        else
+            open = ep_inbox_push(ep->node, to, rid);
+    }
+    if (open) atomic_store_explicit(&ep->sh->journal.push, 0, memory_order_release); /* else the next push replaces it */
+    if (mine && open) ep_wake(to);
+    return open;
+}
+
+/* A worker that fires a task runs it next, if it has nothing else to do: the result it reads is in its cache. */
+static bool keep_it(const ep_t *ep)
+{
+    return atomic_load_explicit(&ep->sh->kind, memory_order_relaxed) == EP_KIND_WORKER &&
+           ep_mask_has(ep->seg->hdr->worker_mask, ep->gid) && runq_depth(ep->sh) == 0;
+}
+
+void route_ready(ep_t *ep, rid_t rid)
+{
+    record_t *rec = record_at(ep, rid);
+    uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
+    bool fired = record_word_state(word) == RECORD_WAITING;
+    if (!fired && record_word_state(word) != RECORD_BUILDING && record_word_state(word) != RECORD_QUEUED) return;
+    /* A mortal endpoint pushes only to its own agent, which alone can say after its death whether the push took place. */
+    uint16_t agent = ep_gid(ep->node->node_rank, SEG_EP_AGENT), target = agent;
+    if (rec->kind == RECORD_TASK && rec->shape == 0) {
+        target = fired && keep_it(ep) ? ep->gid : route_pick_worker(ep, rec, 0);
+        if (target == 0) target = agent;
+    } else if (rec->kind == RECORD_METHOD && rec->target != 0) {
+        target = rec->target; /* the actor's endpoint, on this node */
+    }
+    if (!route_push(ep, rid, rec, target)) (void)route_push(ep, rid, rec, agent); /* agents' inboxes are always open */
+}
+
+int route_control(ep_t *ep, uint16_t agent_gid, uint32_t type, const void *body, uint32_t bytes)
+{
+    record_t *rec;
+    rid_t rid = record_alloc(ep, 0, bytes, &rec);
+    if (rid == 0) return MRAY_ERR_LIMIT;
+    rec->kind = RECORD_CONTROL;
+    rec->fn = type;
+    record_write(ep, rec, 0, body, bytes);
+    (void)route_push(ep, rid, rec, agent_gid);
+    return MRAY_OK;
+}
