@@ -7,6 +7,7 @@
 #include "error.h"
 #include "log.h"
 #include "remote.h"
+#include "request.h"
 #include "route.h"
 #include "runq.h"
 #include "shapes.h"
@@ -84,6 +85,7 @@ int agent_create(node_t *node, net_t *net, agent_t **agent_p)
         return status;
     }
     agent_register(agent, CONTROL_STOP_NODE, on_stop_node);
+    request_register(agent);
     for (uint16_t t = 1; t < CONTROL_N; t++) net_register_handler(net, t, on_item, agent);
     agent_here = agent;
     *agent_p = agent;

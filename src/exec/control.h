@@ -11,6 +11,27 @@ typedef enum {
     CONTROL_STOP_NODE, /* head to all: the session ends: no body */
     CONTROL_PROXY,     /* control_proxy_t: an endpoint of this rank wants a proxy */
     CONTROL_DROP,      /* control_drop_t: a hold at another rank is given back */
+    CONTROL_ANSWER,    /* request.c: the answer to a request of another node */
+    /* remote.c */
+    CONTROL_RECORD,    /* a task, method or constructor, packed */
+    CONTROL_RESULT,    /* a result slot of a record that was sent away */
+    CONTROL_SUBSCRIBE, /* a proxy wants to know when its object is ready */
+    CONTROL_READY,     /* it is */
+    CONTROL_HOLD,      /* mray_retain() of a remote ref */
+    /* actors.c */
+    CONTROL_ACTOR_PLACE,  /* to rank 0: find a rank for an actor, register its name */
+    CONTROL_ACTOR_MAKE,   /* to that rank: reserve an endpoint, start a worker */
+    CONTROL_ACTOR_FIND,   /* to rank 0: name -> handle */
+    CONTROL_ACTOR_KILL,   /* to the actor's rank */
+    CONTROL_ACTOR_DEAD,   /* to rank 0: forget name and place */
+    CONTROL_ACTOR_CREATOR_DEAD, /* to the actor's rank: who made it is gone */
+    /* leases.c */
+    CONTROL_LEASE_ASK,    /* to rank 0: slots for a shape */
+    CONTROL_LEASE_GRANT,  /* from rank 0 */
+    CONTROL_LEASE_RETURN, /* to rank 0 */
+    CONTROL_NODE_HELLO,   /* to rank 0: what a rank has */
+    /* kv */
+    CONTROL_KV,           /* to rank 0: put, get, remove */
     CONTROL_N,
 } control_type_t;
 
