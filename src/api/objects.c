@@ -2,6 +2,7 @@
 #include "clock.h"
 #include "error.h"
 #include "object.h"
+#include "proxies.h"
 #include "session.h"
 #include "submit.h"
 #include "wait.h"
@@ -138,8 +139,15 @@ static int wait_for(ep_t *ep, const char *what, mray_ref ref, uint64_t deadline,
         return base_error((int)ref.gen, "%s: the ref is nil, because the call that returned it failed: %s", what, mray_status_text((int)ref.gen));
     int status = submit_resolve(ep, ref, sid_p, held_p);
     if (status != MRAY_OK) return status;
-    if (slot_is_ready(slot_at(ep, *sid_p)) || wait_slots(ep, sid_p, 1, 1, deadline) == 1) return MRAY_OK;
-    if (*held_p) slot_change(ep, *sid_p, RC_DROP);
+    bool ready = slot_is_ready(slot_at(ep, *sid_p)) || wait_slots(ep, sid_p, 1, 1, deadline) == 1;
+    if (ready && slot_at(ep, *sid_p)->kind == SLOT_KIND_REMOTE) { /* a result that stayed where it was made */
+        status = proxies_acquire(ep, ref, sid_p);
+        if (status != MRAY_OK) return status;
+        *held_p = true;
+        ready = wait_slots(ep, sid_p, 1, 1, deadline) == 1;
+    }
+    if (ready) return MRAY_OK;
+    if (*held_p) (void)slot_drop_own(ep, *sid_p);
     return base_error(MRAY_ERR_TIMEOUT, "%s: the object {rank %u, slot %u} was not ready in time", what, ref.rank, ref.slot);
 }
 
@@ -168,7 +176,7 @@ static int get_into(ep_t *ep, mray_ref ref, void *buf, size_t buf_bytes, mray_ty
         if (view.size > 0) memcpy(buf, view.data, view.size);
         if (size_p != NULL) *size_p = view.size;
     }
-    if (held) slot_change(ep, sid, RC_DROP);
+    if (held) (void)slot_drop_own(ep, sid);
     return status;
 }
 
@@ -198,7 +206,7 @@ int mray_get_view(mray_ref ref, int64_t timeout_ns, mray_view *view_p)
     status = object_look(ep, slot_at(ep, sid), &view);
     if (status == MRAY_OK && !slot_hold_own(ep, sid))
         status = base_error(MRAY_ERR_LIMIT, "mray_get_view: this task has %d views and retained refs open; release some", EP_LEDGER_ENTRIES);
-    if (held) slot_change(ep, sid, RC_DROP);
+    if (held) (void)slot_drop_own(ep, sid);
     if (status != MRAY_OK) return status;
     /* A value inside the slot is shown through the read-only mapping, too. */
     const segment_t *seg = &ep->node->segs[sid >> 24];
@@ -282,7 +290,7 @@ int mray_wait(const mray_ref *refs, size_t n, size_t num_ready, int64_t timeout_
         if (n_ready_p != NULL) *n_ready_p = count;
     }
     for (size_t i = 0; i < found; i++)
-        if (held[i]) slot_change(ep, sids[i], RC_DROP);
+        if (held[i]) (void)slot_drop_own(ep, sids[i]);
     free(sids);
     free(held);
     return status;

@@ -152,6 +152,7 @@ typedef struct {
     uint32_t epoch;
     int32_t cores;
     seg_name_t name;
+    uint64_t slots_off, arena_off;
     char text[BASE_ERROR_MAX];
 } hello_t;
 
@@ -165,6 +166,8 @@ static int make_own(session_t *s, const mray_init_opts *opts, segment_t *own, he
         arena_t *arena = (arena_t *)(own->rw + own->hdr->arena_meta_off);
         topo_bind_memory(s->topo, &s->share, own->rw, own->bytes);
         status = arena_init(arena, config.arena_bytes, config.max_blocks);
+        hello->slots_off = own->hdr->slots.items_off;
+        hello->arena_off = own->hdr->arena_off;
     }
     hello->status = status;
     hello->name = s->name;
@@ -174,6 +177,19 @@ static int make_own(session_t *s, const mray_init_opts *opts, segment_t *own, he
     hello->epoch = (uint32_t)base_hash64(seed, sizeof seed) | 1;
     if (status != MRAY_OK) memcpy(hello->text, mray_error_message(), sizeof hello->text - 1);
     return status;
+}
+
+/* Where the other ranks' tables begin: their settings may differ from ours. */
+static int note_layouts(node_t *node, const hello_t *all)
+{
+    node->slots_off_of = malloc((size_t)node->n_ranks * sizeof(uint64_t));
+    node->arena_off_of = malloc((size_t)node->n_ranks * sizeof(uint64_t));
+    if (node->slots_off_of == NULL || node->arena_off_of == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "no memory for %d ranks", node->n_ranks);
+    for (int r = 0; r < node->n_ranks; r++) {
+        node->slots_off_of[r] = all[r].slots_off;
+        node->arena_off_of[r] = all[r].arena_off;
+    }
+    return MRAY_OK;
 }
 
 int session_make_segment(session_t *s, const mray_init_opts *opts, node_description_t *d)
@@ -204,14 +220,17 @@ int session_make_segment(session_t *s, const mray_init_opts *opts, node_descript
     }
     if (s->share.bind == TOPO_BIND_PLACE && !s->share.oversubscribed) d->n_cores = (int32_t)sysconf(_SC_NPROCESSORS_ONLN);
     for (int r = 0; r < info->n_ranks; r++) s->total_workers += all[r].n_workers;
-    free(all);
     if (status == MRAY_OK) {
         own.hdr->epoch = d->epoch;
         own.hdr->n_nodes = (uint32_t)info->n_nodes;
         own.hdr->total_workers = (uint32_t)s->total_workers;
         status = node_create(d, &own, &s->node);
     }
-    if (status != MRAY_OK) seg_unmap(&own);
+    if (status == MRAY_OK)
+        status = note_layouts(s->node, all);
+    else
+        seg_unmap(&own);
+    free(all);
     return status;
 }
 

@@ -6,6 +6,7 @@
 #include "crew.h"
 #include "error.h"
 #include "log.h"
+#include "proxies.h"
 #include "remote.h"
 #include "request.h"
 #include "route.h"
@@ -78,6 +79,7 @@ int agent_create(node_t *node, net_t *net, agent_t **agent_p)
     int status = ep_open(node, SEG_EP_AGENT, EP_KIND_AGENT, false, &agent->ep);
     if (status == MRAY_OK) status = crew_create(agent, &agent->crew);
     if (status == MRAY_OK) status = remote_create(agent, &agent->remote);
+    if (status == MRAY_OK) status = proxies_create(agent, &agent->proxies);
     if (status == MRAY_OK) status = actors_create(agent, &agent->actors);
     if (status == MRAY_OK) status = shapes_create(agent, &agent->shapes);
     if (status != MRAY_OK) {
@@ -97,6 +99,7 @@ void agent_destroy(agent_t *agent)
     if (agent == NULL) return;
     shapes_destroy(agent->shapes);
     actors_destroy(agent->actors);
+    proxies_destroy(agent->proxies);
     remote_destroy(agent->remote);
     crew_destroy(agent->crew);
     ep_close(agent->ep);
@@ -105,11 +108,28 @@ void agent_destroy(agent_t *agent)
     agent_here = NULL;
 }
 
+/* What came from another node runs in this rank; anything else wherever route.h finds a worker. */
+static uint16_t worker_for(agent_t *agent, const record_t *rec)
+{
+    if (rec->kind != RECORD_TASK) return 0;
+    return rec->actor == RECORD_HERE ? route_pick_own(agent->ep, 0) : route_pick_worker(agent->ep, rec, 0);
+}
+
 void agent_dispatch(agent_t *agent, rid_t rid)
 {
     record_t *rec = record_at(agent->ep, rid);
-    uint16_t worker = rec->kind == RECORD_TASK ? route_pick_worker(agent->ep, rec, 0) : 0;
+    if (agent->node->multi_node && remote_localise(agent->remote, rid, rec)) return;
+    uint16_t worker = worker_for(agent, rec);
     if (worker != 0 && route_push(agent->ep, rid, rec, worker)) return;
+    if (agent->node->multi_node && rec->actor != RECORD_HERE) { /* XXX leases */
+        static int next;
+        for (int i = 0; i < agent->node->n_ranks; i++) {
+            int r = next++ % agent->node->n_ranks;
+            if (r == 0 || agent->node->node_rank_of[r] >= 0) continue;
+            remote_forward(agent->remote, rid, r);
+            return;
+        }
+    }
     /* Nobody takes it now: keep it, and have a worker made if too few run. */
     atomic_store_explicit(&rec->next, 0, memory_order_relaxed);
     if (agent->backlog_head == 0)
@@ -208,7 +228,7 @@ int agent_round(agent_t *agent)
     n += retry_backlog(agent);
     n += balance(agent);
     n += shapes_round(agent->shapes);
-    n += remote_round(agent->remote);
+    n += proxies_round(agent->proxies);
     if (agent->node->multi_node) n += net_poll(agent->net);
     return n;
 }

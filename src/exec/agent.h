@@ -16,6 +16,7 @@
 
 typedef struct crew crew_t;
 typedef struct remote remote_t;
+typedef struct proxies proxies_t;
 typedef struct actors actors_t;
 typedef struct shapes shapes_t;
 
@@ -25,7 +26,8 @@ typedef struct agent {
     net_t *net;
     pthread_mutex_t lock;
     crew_t *crew;     /* this rank's workers */
-    remote_t *remote; /* tasks, objects and results of other nodes */
+    remote_t *remote;   /* tasks and results of other nodes */
+    proxies_t *proxies; /* objects of other nodes */
     actors_t *actors; /* this rank's actors */
     shapes_t *shapes; /* tasks that want more than one CPU */
     rid_t backlog_head, backlog_tail; /* ready tasks that found no worker */

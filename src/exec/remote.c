@@ -1,13 +1,347 @@
+/* remote.c: records and results between nodes. Under the agent's lock. */
 #include "remote.h"
-#include "proxy.h"
+
+#include "actors.h"
 #include "error.h"
-#include <stdlib.h>
-struct remote { agent_t *agent; };
-int remote_create(agent_t *agent, remote_t **p) { *p = calloc(1, sizeof **p); (*p)->agent = agent; return 0; }
-void remote_destroy(remote_t *s) { free(s); }
-void remote_on_notify(remote_t *s, rid_t rid, record_t *rec) { (void)s; (void)rec; (void)rid; }
-int remote_round(remote_t *s) { (void)s; return 0; }
-int proxy_acquire(ep_t *ep, mray_ref ref, sid_t *sid_p) { (void)ep; (void)ref; (void)sid_p; return base_error(MRAY_ERR_NOT_SUPPORTED, "x"); }
+#include "log.h"
+#include "object.h"
+#include "proxies.h"
+#include "request.h"
+#include "route.h"
+#include "run.h"
+#include "runq.h"
 #include "submit.h"
-int submit_retain_remote(ep_t *ep, mray_ref ref) { (void)ep; (void)ref; return 1; }
-int submit_release_remote(ep_t *ep, mray_ref ref) { (void)ep; (void)ref; return 1; }
+#include "wire.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct remote {
+    agent_t *agent;
+    unsigned *outstanding; /* by rank */
+};
+
+/* Body of a NOTIFY record, behind its one ref. */
+typedef struct {
+    int32_t rank;
+    uint32_t type;
+    mray_ref to;
+    uint32_t rid, gen;
+} notice_t;
+
+unsigned remote_outstanding(const remote_t *remote, int rank)
+{
+    return remote->outstanding[rank];
+}
+
+/* ---- sending a record away ---- */
+
+void remote_forward(remote_t *remote, rid_t rid, int rank)
+{
+    agent_t *agent = remote->agent;
+    ep_t *ep = agent->ep;
+    record_t *rec = record_at(ep, rid);
+    uint8_t message[sizeof(wire_record_t) + RECORD_MAX_REFS * sizeof(mray_ref) + RECORD_MAX_BODY];
+    uint32_t gen = record_word_gen(atomic_load(&rec->word));
+    wire_record_t w = {.ret = rec->ret, .rid = rid, .gen = gen, .fn = rec->fn, .word = {rec->actor, rec->seq, rec->caller},
+                       .n_returns = rec->n_returns, .body_bytes = rec->body_bytes, .by_value = rec->by_value, .ref_params = rec->ref_params,
+                       .kind = rec->kind, .n_refs = rec->n_refs, .shape = rec->shape, .attempt = rec->attempt, .retries_left = rec->retries_left};
+    memcpy(message, &w, sizeof w);
+    uint32_t used = sizeof w;
+    for (unsigned i = 0; i < rec->n_refs; i++) {
+        mray_ref ref = record_ref(ep, rec, i)->ref, original = {0};
+        sid_t sid;
+        /* What is a copy here is named by its original there. */
+        if (slot_find(ep, ref, &sid) == MRAY_OK && sid != 0) original = proxies_original(agent->proxies, sid);
+        if (original.slot != 0) ref = original;
+        memcpy(message + used, &ref, sizeof ref);
+        used += (uint32_t)sizeof ref;
+    }
+    record_read(ep, rec, 0, message + used, rec->body_bytes);
+    used += rec->body_bytes;
+    atomic_store(&rec->pending, rec->n_returns); /* results to come */
+    atomic_store(&rec->word, record_word(RECORD_RUNNING, ep->gid, gen));
+    remote->outstanding[rank]++;
+    agent_send(agent, rank, CONTROL_RECORD, message, used);
+}
+
+/* ---- receiving one ---- */
+
+static void notify_results(remote_t *remote, sid_t ret, int src_rank, const wire_record_t *w)
+{
+    for (uint32_t i = 0; i < w->n_returns; i++) {
+        mray_ref to = w->ret;
+        to.slot += i;
+        remote_notify_when_ready(remote, ret + i, src_rank, CONTROL_RESULT, to, w->rid, w->gen);
+    }
+}
+
+/* The arguments' slots: own objects, or proxies. */
+static void attach(remote_t *remote, rid_t rid, record_t *rec, const mray_ref *refs)
+{
+    ep_t *ep = remote->agent->ep;
+    atomic_store(&rec->pending, RECORD_GUARD);
+    for (unsigned i = 0; i < rec->n_refs; i++) {
+        sid_t sid = 0;
+        record_ref(ep, rec, i)->ref = refs[i];
+        bool by_value = (rec->by_value >> i & 1) != 0, here = ep->node->node_rank_of[refs[i].rank] >= 0;
+        if (here && slot_find(ep, refs[i], &sid) != MRAY_OK) continue; /* released: the task fails when it looks */
+        if (by_value && (!here || slot_at(ep, sid)->kind == SLOT_KIND_REMOTE)) {
+            while ((sid = proxies_get(remote->agent->proxies, refs[i])) == 0) {
+                (void)net_poll(remote->agent->net);
+                sched_yield();
+            }
+            record_ref(ep, rec, i)->ref = slot_ref(ep, sid);
+        }
+        if (sid == 0) continue;
+        slot_hold_for(ep, sid, rid, i);
+        if (!by_value) continue;
+        atomic_fetch_or(&rec->pending, 1u << i);
+        if (!slot_add_waiter(ep, sid, rid, i)) atomic_fetch_and(&rec->pending, ~(1u << i));
+    }
+    uint64_t word = atomic_load(&rec->word);
+    atomic_store(&rec->word, record_word(RECORD_WAITING, ep->gid, record_word_gen(word)));
+    if (atomic_fetch_and(&rec->pending, ~RECORD_GUARD) == RECORD_GUARD) route_ready(ep, rid);
+}
+
+static void on_record(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+{
+    wire_record_t w;
+    mray_ref refs[RECORD_MAX_REFS];
+    const uint8_t *p = body;
+    ep_t *ep = agent->ep;
+    (void)bytes;
+    memcpy(&w, p, sizeof w);
+    memcpy(refs, p + sizeof w, w.n_refs * sizeof refs[0]);
+    p += sizeof w + w.n_refs * sizeof refs[0];
+    sid_t ret;
+    rid_t rid;
+    record_t *rec;
+    while ((ret = slot_alloc(ep, w.n_returns)) == 0) sched_yield(); /* this node's tables are full: tasks here free them */
+    while ((rid = record_alloc(ep, w.n_refs, w.body_bytes, &rec)) == 0) sched_yield();
+    rec->fn = w.fn;
+    rec->kind = w.kind;
+    rec->shape = w.shape;
+    rec->n_returns = w.n_returns;
+    rec->retries_left = w.retries_left;
+    rec->attempt = w.attempt;
+    rec->by_value = w.by_value;
+    rec->ref_params = w.ref_params;
+    rec->actor = w.word[0];
+    rec->seq = w.word[1];
+    if (w.kind == RECORD_TASK && w.shape == 0) rec->actor = RECORD_HERE;
+    rec->caller = w.kind == RECORD_TASK ? w.word[2] : w.word[2] ^ (uint32_t)(src_rank + 1) * 0x9e3779b1u; /* callers of all nodes differ */
+    rec->ret = slot_ref(ep, ret);
+    for (uint32_t i = 0; i < w.n_returns; i++) slot_at(ep, ret + i)->u.pending.producer = rid;
+    record_write(ep, rec, 0, p, w.body_bytes);
+    notify_results(agent->remote, ret, src_rank, &w);
+    attach(agent->remote, rid, rec, refs);
+}
+
+/* ---- results on their way back ---- */
+
+void remote_notify_when_ready(remote_t *remote, sid_t sid, int rank, control_type_t type, mray_ref to, rid_t for_rid, uint32_t gen)
+{
+    ep_t *ep = remote->agent->ep;
+    notice_t notice = {.rank = rank, .type = type, .to = to, .rid = for_rid, .gen = gen};
+    record_t *rec;
+    rid_t rid;
+    while ((rid = record_alloc(ep, 1, sizeof notice, &rec)) == 0) sched_yield();
+    rec->kind = RECORD_NOTIFY;
+    rec->by_value = 1;
+    record_ref(ep, rec, 0)->ref = slot_ref(ep, sid);
+    record_write(ep, rec, 0, &notice, sizeof notice);
+    slot_hold_for(ep, sid, rid, 0);
+    uint64_t word = atomic_load(&rec->word);
+    atomic_store(&rec->pending, 1);
+    atomic_store(&rec->word, record_word(RECORD_WAITING, ep->gid, record_word_gen(word)));
+    if (!slot_add_waiter(ep, sid, rid, 0)) {
+        atomic_store(&rec->pending, 0);
+        remote_on_notify(remote, rid, rec);
+    }
+}
+
+void remote_on_notify(remote_t *remote, rid_t rid, record_t *rec)
+{
+    agent_t *agent = remote->agent;
+    ep_t *ep = agent->ep;
+    notice_t notice;
+    sid_t sid;
+    const void *payload;
+    record_read(ep, rec, 0, &notice, sizeof notice);
+    if (slot_find(ep, record_ref(ep, rec, 0)->ref, &sid) != MRAY_OK || sid == 0) {
+        log_error("internal: a result to be sent to rank %d is gone", notice.rank);
+        return;
+    }
+    wire_object_t image = {.to = notice.to, .rid = notice.rid, .gen = notice.gen};
+    wire_describe(ep, sid, &image, &payload);
+    bool stays = payload == NULL && image.kind == SLOT_KIND_PAYLOAD;
+    if (notice.type == CONTROL_RESULT && stays) image.stash = slot_ref(ep, sid);
+    wire_send_object(agent, notice.rank, (uint16_t)notice.type, &image, payload);
+    if (notice.type == CONTROL_RESULT && !stays) slot_change(ep, sid, RC_DROP_CREATOR);
+    slot_drop_for(ep, sid, rid, 0);
+    record_free(ep, rid, rec);
+}
+
+static void stage_result(ep_t *ep, sid_t sid, const wire_object_t *image, const void *more)
+{
+    slot_t *slot = slot_at(ep, sid);
+    if (wire_stage(ep, sid, image, more)) return;
+    slot->u.where = (slot_where_t){.off = image->data_off, .rank = image->data_rank, .stash_rank = image->stash.rank, .stash_slot = image->stash.slot,
+                                   .stash_gen = image->stash.gen};
+    slot->kind = SLOT_KIND_REMOTE;
+    slot->dtype = image->dtype;
+    slot->ndim = image->ndim;
+    slot->bytes = image->bytes;
+}
+
+static void on_result(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+{
+    ep_t *ep = agent->ep;
+    wire_object_t image;
+    sid_t sid;
+    (void)bytes;
+    memcpy(&image, body, sizeof image);
+    record_t *rec = record_at(ep, image.rid);
+    uint64_t word = atomic_load(&rec->word);
+    if (record_word_gen(word) != image.gen || record_word_state(word) != RECORD_RUNNING) {
+        log_error("internal: rank %d sent a result that nobody waits for", src_rank);
+        return;
+    }
+    /* Only the producer's hold keeps it now, if its refs were released. */
+    if (slot_find(ep, image.to, &sid) == MRAY_OK && sid != 0) {
+        stage_result(ep, sid, &image, (const char *)body + sizeof image);
+        object_publish(ep, sid);
+    }
+    uint32_t left = atomic_load(&rec->pending) - 1;
+    atomic_store(&rec->pending, left);
+    if (left > 0) return;
+    agent->remote->outstanding[src_rank]--;
+    for (unsigned i = 0; i < rec->n_refs; i++)
+        if ((atomic_load(&rec->held) >> i & 1) != 0 && slot_find(ep, record_ref(ep, rec, i)->ref, &sid) == MRAY_OK && sid != 0)
+            slot_drop_for(ep, sid, image.rid, i);
+    record_free(ep, image.rid, rec);
+}
+
+/* ---- arguments that stayed away ---- */
+
+bool remote_localise(remote_t *remote, rid_t rid, record_t *rec)
+{
+    ep_t *ep = remote->agent->ep;
+    bool any = false;
+    for (unsigned i = 0; i < rec->n_refs; i++) {
+        sid_t sid;
+        record_ref_t *r = record_ref(ep, rec, i);
+        if ((rec->by_value >> i & 1) == 0 || slot_find(ep, r->ref, &sid) != MRAY_OK || sid == 0 || slot_at(ep, sid)->kind != SLOT_KIND_REMOTE) continue;
+        sid_t proxy = proxies_get(remote->agent->proxies, r->ref);
+        if (proxy == 0) continue; /* no room: it fails when it looks, and is retried by nobody: rare, and said there */
+        if (!any) {
+            uint64_t word = atomic_load(&rec->word);
+            atomic_store(&rec->pending, RECORD_GUARD);
+            atomic_store(&rec->word, record_word(RECORD_WAITING, ep->gid, record_word_gen(word)));
+        }
+        any = true;
+        slot_change(ep, proxy, RC_HOLD);
+        r->ref = slot_ref(ep, proxy);
+        slot_change(ep, sid, RC_DROP); /* the record's hold moves from the object to the copy, which holds the object */
+        atomic_fetch_or(&rec->pending, 1u << i);
+        if (!slot_add_waiter(ep, proxy, rid, i)) atomic_fetch_and(&rec->pending, ~(1u << i));
+    }
+    if (any && atomic_fetch_and(&rec->pending, ~RECORD_GUARD) == RECORD_GUARD) route_ready(ep, rid);
+    return any;
+}
+
+/* ---- holds ---- */
+
+static void on_hold(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+{
+    wire_hold_t hold;
+    sid_t sid = 0;
+    (void)src_rank, (void)bytes;
+    memcpy(&hold, body, sizeof hold);
+    if (agent->node->node_rank_of[hold.ref.rank] < 0) { /* from an endpoint of this rank */
+        agent_send(agent, (int)hold.ref.rank, CONTROL_HOLD, body, bytes);
+        return;
+    }
+    int status = slot_find(agent->ep, hold.ref, &sid);
+    if (status == MRAY_OK) slot_change(agent->ep, sid, RC_HOLD);
+    if (hold.reply.slot != 0) request_answer(agent, hold.reply, status, NULL, NULL, 0);
+}
+
+static void on_drop(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+{
+    wire_hold_t hold;
+    sid_t sid = 0;
+    (void)src_rank;
+    memcpy(&hold, body, sizeof hold);
+    if (agent->node->node_rank_of[hold.ref.rank] < 0) {
+        agent_send(agent, (int)hold.ref.rank, CONTROL_DROP, body, bytes);
+        return;
+    }
+    if (slot_find(agent->ep, hold.ref, &sid) != MRAY_OK || sid == 0) return;
+    uint64_t rc = atomic_load(&slot_at(agent->ep, sid)->rc);
+    if (hold.creator != 0 || (rc & SLOT_RC_COUNT) == 0)
+        slot_change(agent->ep, sid, RC_DROP_CREATOR);
+    else
+        slot_change(agent->ep, sid, RC_DROP);
+}
+
+int submit_retain_remote(ep_t *ep, mray_ref ref)
+{
+    struct {
+        mray_ref reply;
+        wire_hold_t hold;
+    } body;
+    memset(&body, 0, sizeof body);
+    body.hold.ref = ref;
+    return request_call(ep, CONTROL_RETAIN, &body, sizeof body, NULL, 0);
+}
+
+/* An endpoint of this rank asks: pass it on with its reply. */
+static void on_retain(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+{
+    struct {
+        mray_ref reply;
+        wire_hold_t hold;
+    } ask;
+    (void)src_rank, (void)bytes;
+    memcpy(&ask, body, sizeof ask);
+    ask.hold.reply = ask.reply;
+    agent_send(agent, (int)ask.hold.ref.rank, CONTROL_HOLD, &ask.hold, sizeof ask.hold);
+}
+
+int submit_release_remote(ep_t *ep, mray_ref ref)
+{
+    wire_hold_t hold = {.ref = ref};
+    uint64_t deadline = 0;
+    while (route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_DROP, &hold, sizeof hold) != MRAY_OK)
+        if (!submit_wait_for_room(ep, &deadline)) return base_error(MRAY_ERR_LIMIT, "mray_release: too many tasks are unfinished; wait for some");
+    return MRAY_OK;
+}
+
+int remote_create(agent_t *agent, remote_t **remote_p)
+{
+    remote_t *remote = calloc(1, sizeof *remote);
+    if (remote != NULL) remote->outstanding = calloc((size_t)agent->node->n_ranks, sizeof *remote->outstanding);
+    if (remote == NULL || remote->outstanding == NULL) {
+        remote_destroy(remote);
+        return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate the table of remote tasks");
+    }
+    remote->agent = agent;
+    agent_register(agent, CONTROL_RECORD, on_record);
+    agent_register(agent, CONTROL_RESULT, on_result);
+    agent_register(agent, CONTROL_HOLD, on_hold);
+    agent_register(agent, CONTROL_DROP, on_drop);
+    agent_register(agent, CONTROL_RETAIN, on_retain);
+    *remote_p = remote;
+    return MRAY_OK;
+}
+
+void remote_destroy(remote_t *remote)
+{
+    if (remote == NULL) return;
+    free(remote->outstanding);
+    free(remote);
+}

@@ -9,7 +9,7 @@
 #include "error.h"
 #include "hash.h"
 #include "object.h"
-#include "proxy.h"
+#include "proxies.h"
 #include "route.h"
 #include "slot.h"
 
@@ -51,8 +51,9 @@ int submit_resolve(ep_t *ep, mray_ref ref, uint32_t *sid_p, bool *proxy_p)
     *proxy_p = false;
     int status = slot_find(ep, ref, sid_p);
     if (status != MRAY_OK || *sid_p != 0) return status;
-    *proxy_p = true;
-    return proxy_acquire(ep, ref, sid_p);
+    status = proxies_acquire(ep, ref, sid_p);
+    *proxy_p = status == MRAY_OK;
+    return status;
 }
 
 /* A large value becomes an object. */
@@ -132,7 +133,7 @@ static void plan_fini(ep_t *ep, const plan_t *plan)
     for (unsigned i = 0; i < plan->n_refs; i++) {
         sid_t sid;
         if ((plan->temporary >> i & 1) != 0 && slot_find(ep, plan->refs[i], &sid) == MRAY_OK) slot_change(ep, sid, RC_DROP_CREATOR);
-        if ((plan->proxy >> i & 1) != 0) slot_change(ep, plan->sids[i], RC_DROP);
+        if ((plan->proxy >> i & 1) != 0) (void)slot_drop_own(ep, plan->sids[i]);
     }
 }
 

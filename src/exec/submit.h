@@ -25,7 +25,7 @@ void submit_fail_refs(mray_ref *refs, int n, int status);
 /* A slot or record that the pool has none of at the moment: wait for one, helping nobody. Returns false after the time limit. */
 bool submit_wait_for_room(ep_t *ep, uint64_t *deadline_p);
 
-/* Local slot for any ref: its own, or a proxy of this rank (held for the caller: *proxy_p). Errors: INVALID_REF, OBJECT_LOST. */
+/* Local slot for any ref: its own, or a proxy (held for the caller if *proxy_p: slot_drop_own() gives it back). Errors: INVALID_REF, LIMIT. */
 int submit_resolve(ep_t *ep, mray_ref ref, uint32_t *sid_p, bool *proxy_p);
 
 /* mray_retain() and mray_release() of a ref whose owner is on another node. */

@@ -4,11 +4,12 @@
 #include "control.h"
 #include "route.h"
 #include "slot.h"
+#include "wire.h"
 
 /* The payload's holder is another node: this rank's agent tells it. */
 static void drop_remote(ep_t *ep, const slot_where_t *where)
 {
-    control_drop_t body = {.ref = {.rank = where->rank, .slot = where->stash_slot, .gen = where->stash_gen, .epoch = ep->node->epoch}};
+    wire_hold_t body = {.ref = {.rank = where->stash_rank, .slot = where->stash_slot, .gen = where->stash_gen, .epoch = ep->node->epoch}, .creator = 1};
     (void)route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_DROP, &body, sizeof body);
 }
 

@@ -81,6 +81,8 @@ typedef struct node {
     int16_t *node_rank_of; /* by rank; -1 = on another node */
     int32_t *rank_of;      /* by place on the node */
     segment_t *segs;       /* by place on the node */
+    /* By rank, for reads from other nodes; NULL in workers, which do not read there. */
+    uint64_t *slots_off_of, *arena_off_of;
 } node_t;
 
 typedef struct ep {

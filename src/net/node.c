@@ -45,6 +45,8 @@ void node_destroy(node_t *node)
     if (node == NULL) return;
     for (int p = 0; node->segs != NULL && p < node->n_node_ranks; p++) seg_unmap(&node->segs[p]);
     free(node->segs);
+    free(node->slots_off_of);
+    free(node->arena_off_of);
     free(node->rank_of);
     free(node->node_rank_of);
     free(node);

@@ -48,6 +48,7 @@ enum {
     RECORD_EXT_REFS = 4,  /* refs in each extension */
     SHAPE_UNIT = 10000,   /* resources are counted in units of 1/10000, as Ray does */
 };
+#define RECORD_HERE 1u /* it came from another node to be run by this rank: it is not sent on */
 #define RECORD_GUARD (1u << 31) /* bit of pending: the submitter is not done */
 
 /* A record's place on its node: rank's place on the node << 24 | index. 0 is no record. */
@@ -81,7 +82,7 @@ typedef struct record {
     uint16_t target;          /* endpoint whose queue it was put in last */
     mray_ref ret;             /* first result; the others lie in the slots behind it */
     union {
-        uint32_t actor;     /* METHOD, ACTOR: actor's number on its rank */
+        uint32_t actor;     /* METHOD, ACTOR: actor's number on its rank; TASK with shape 0: RECORD_HERE or 0 */
         uint32_t shape_cpu; /* TASK with shape 1: CPUs in units of 1 / SHAPE_UNIT */
     };
     union {

@@ -31,13 +31,19 @@ typedef enum {
     SLOT_KIND_ERROR,   /* an error: code in error_status, text in the arena if where.bytes is not 0 */
 } slot_kind_t;
 
+/*  PAYLOAD: | off in the arena of rank | rank | block | metadata_bytes | -         |
+ *  REMOTE:  | off in the segment of rank | rank | stash_rank | stash_slot | stash_gen |     a task's result, kept by a slot there;
+ *           results have no metadata */
 typedef struct {
-    uint64_t off;        /* in the arena of rank */
+    uint64_t off;
     uint32_t rank;
-    uint32_t block;      /* arena descriptor */
     union {
-        uint32_t metadata_bytes; /* PAYLOAD */
-        uint32_t stash_slot;     /* REMOTE: the slot at rank that holds the payload */
+        uint32_t block; /* arena descriptor; 0 = freed */
+        uint32_t stash_rank;
+    };
+    union {
+        uint32_t metadata_bytes;
+        uint32_t stash_slot;
     };
     uint32_t stash_gen;
 } slot_where_t;

@@ -91,6 +91,19 @@ uint16_t route_pick_worker(ep_t *ep, const record_t *rec, uint16_t exclude)
     return gid != 0 ? gid : next_worker(node, exclude);
 }
 
+uint16_t route_pick_own(ep_t *ep, uint16_t exclude)
+{
+    const node_t *node = ep->node;
+    uint16_t gid = take_idle(node, node->node_rank, exclude);
+    if (gid != 0) return gid;
+    for (int i = 0; i < 2; i++) { /* from where it left off, then from the start */
+        turn = (uint32_t)node->node_rank << 8 | (i == 0 ? turn & 0xff : 0);
+        gid = next_worker(node, exclude);
+        if (gid != 0 && gid >> 8 == node->node_rank) return gid;
+    }
+    return 0;
+}
+
 bool route_push(ep_t *ep, rid_t rid, record_t *rec, uint16_t target)
 {
     rec->target = target;
@@ -122,6 +135,17 @@ static bool keep_it(const ep_t *ep)
            ep_mask_has(ep->seg->hdr->worker_mask, ep->gid) && runq_depth(ep->sh) == 0;
 }
 
+static bool has_value_elsewhere(const ep_t *ep, record_t *rec)
+{
+    for (unsigned i = 0; i < rec->n_refs; i++) {
+        sid_t sid;
+        if ((rec->by_value >> i & 1) != 0 && slot_find(ep, record_ref(ep, rec, i)->ref, &sid) == MRAY_OK && sid != 0 &&
+            slot_at(ep, sid)->kind == SLOT_KIND_REMOTE)
+            return true;
+    }
+    return false;
+}
+
 void route_ready(ep_t *ep, rid_t rid)
 {
     record_t *rec = record_at(ep, rid);
@@ -130,7 +154,9 @@ void route_ready(ep_t *ep, rid_t rid)
     if (!fired && record_word_state(word) != RECORD_BUILDING && record_word_state(word) != RECORD_QUEUED) return;
     /* A mortal endpoint pushes only to its own agent, which alone can say after its death whether the push took place. */
     uint16_t agent = ep_gid(ep->node->node_rank, SEG_EP_AGENT), target = agent;
-    if (rec->kind == RECORD_TASK && rec->shape == 0) {
+    if (ep->node->multi_node && rec->kind != RECORD_NOTIFY && has_value_elsewhere(ep, rec)) {
+        target = agent; /* which fetches it, or sends the task there */
+    } else if (rec->kind == RECORD_TASK && rec->shape == 0 && rec->actor == 0) {
         target = fired && keep_it(ep) ? ep->gid : route_pick_worker(ep, rec, 0);
         if (target == 0) target = agent;
     } else if (rec->kind == RECORD_METHOD && rec->target != 0) {

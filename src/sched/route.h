@@ -17,5 +17,7 @@ bool route_push(ep_t *ep, rid_t rid, record_t *rec, uint16_t target);
 int route_control(ep_t *ep, uint16_t agent_gid, uint32_t type, const void *body, uint32_t bytes);
 /* A worker that is not blocked, or 0. exclude may be 0. */
 uint16_t route_pick_worker(ep_t *ep, const record_t *rec, uint16_t exclude);
+/* The same among the workers of ep's own rank. */
+uint16_t route_pick_own(ep_t *ep, uint16_t exclude);
 
 #endif

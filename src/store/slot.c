@@ -185,6 +185,16 @@ bool slot_hold_own(ep_t *ep, sid_t sid)
     return false;
 }
 
+bool slot_try_hold_own(ep_t *ep, mray_ref ref, sid_t *sid_p)
+{
+    if (slot_find(ep, ref, sid_p) != MRAY_OK || *sid_p == 0) return false;
+    const slot_t *slot = slot_at(ep, *sid_p);
+    if ((atomic_load(&slot->rc) & SLOT_RC_HOLDS) == 0 || !slot_hold_own(ep, *sid_p)) return false;
+    if (atomic_load(&slot->gen) == ref.gen) return true;
+    (void)slot_drop_own(ep, *sid_p);
+    return false;
+}
+
 bool slot_drop_own(ep_t *ep, sid_t sid)
 {
     for (uint32_t e = 0; ep->mortal && e < EP_LEDGER_ENTRIES; e++) {

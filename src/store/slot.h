@@ -43,6 +43,8 @@ void slot_drop_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit);
 void slot_note_held(record_t *rec, unsigned bit, bool held);
 /* A hold of the endpoint itself (a view, a retained ref), noted in its ledger if it is mortal; false when the ledger is full. */
 bool slot_hold_own(ep_t *ep, sid_t sid);
+/* The same for a ref that may just be dying: false if it was, or if the ledger is full. */
+bool slot_try_hold_own(ep_t *ep, mray_ref ref, sid_t *sid_p);
 /* false when a mortal endpoint's ledger has no such hold. */
 bool slot_drop_own(ep_t *ep, sid_t sid);
 /* Drop the ref that a call of this endpoint returned, or a retained one. Errors: INVALID_REF (none is held). */

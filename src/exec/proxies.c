@@ -1,0 +1,330 @@
+/* proxies.c: fetching objects of other nodes. Everything but proxies_acquire() runs under the agent's lock. */
+#include "proxies.h"
+
+#include "clock.h"
+#include "error.h"
+#include "log.h"
+#include "map.h"
+#include "object.h"
+#include "remote.h"
+#include "request.h"
+#include "wire.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const uint64_t PROXY_IDLE_NS = 500000000u, SWEEP_NS = 100000000u;
+enum { MAX_TORN_READS = 8 };
+
+typedef enum { PROXY_READING_SLOT, PROXY_SUBSCRIBED, PROXY_READING_PAYLOAD, PROXY_DONE } proxy_state_t;
+
+typedef struct proxy {
+    proxies_t *all;
+    mray_ref ref;
+    sid_t sid;
+    proxy_state_t state;
+    bool holds;         /* the owner was told to hold the object */
+    sid_t local;        /* or: the object's slot is on this node, and held */
+    int torn_reads;
+    uint64_t last_use_ns;
+    net_get_t get;
+    _Alignas(SEG_CACHE_LINE) slot_t image;
+    struct proxy *next, *prev;
+} proxy_t;
+
+struct proxies {
+    agent_t *agent;
+    base_map_t by_ref;
+    base_map_t by_sid;
+    proxy_t *first;
+    uint64_t next_sweep_ns;
+};
+
+static base_key_t ref_key(mray_ref ref)
+{
+    return base_key128((uint64_t)ref.rank << 32 | ref.slot, (uint64_t)ref.gen << 32 | ref.epoch);
+}
+
+/* ---- asking ---- */
+
+int proxies_acquire(ep_t *ep, mray_ref ref, sid_t *sid_p)
+{
+    for (;;) {
+        struct {
+            mray_ref reply, ref;
+        } body = {.ref = ref};
+        mray_ref proxy;
+        int status = request_call(ep, CONTROL_PROXY, &body, sizeof body, &proxy, sizeof proxy);
+        if (status != MRAY_OK) return status;
+        if (slot_try_hold_own(ep, proxy, sid_p)) return MRAY_OK;
+        /* It went between the answer and the hold (this thread slept long), or too much is held. */
+        if (slot_find(ep, proxy, sid_p) == MRAY_OK)
+            return base_error(MRAY_ERR_LIMIT, "this task has %d views and retained refs open; release some", EP_LEDGER_ENTRIES);
+    }
+}
+
+static void on_proxy(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+{
+    struct {
+        mray_ref reply, ref;
+    } ask;
+    (void)src_rank, (void)bytes;
+    memcpy(&ask, body, sizeof ask);
+    sid_t sid = proxies_get(agent->proxies, ask.ref);
+    mray_ref proxy = sid != 0 ? slot_ref(agent->ep, sid) : (mray_ref){0};
+    request_answer(agent, ask.reply, sid != 0 ? MRAY_OK : MRAY_ERR_LIMIT, "no object slot is free for a copy from another node; release refs", &proxy, sizeof proxy);
+}
+
+/* ---- fetching ---- */
+
+static void finish(proxy_t *p)
+{
+    p->state = PROXY_DONE;
+    p->last_use_ns = base_clock_ns();
+    object_publish(p->all->agent->ep, p->sid);
+}
+
+static void fail(proxy_t *p, int status, const char *text)
+{
+    object_unstage(p->all->agent->ep, p->sid);
+    object_stage_error(p->all->agent->ep, p->sid, status, text);
+    finish(p);
+}
+
+static void subscribe(proxy_t *p)
+{
+    wire_subscribe_t body = {.ref = p->ref, .to = slot_ref(p->all->agent->ep, p->sid)};
+    p->state = PROXY_SUBSCRIBED;
+    agent_send(p->all->agent, (int)p->ref.rank, CONTROL_SUBSCRIBE, &body, sizeof body);
+}
+
+static void on_payload(net_get_t *get, int status)
+{
+    proxy_t *p = get->user;
+    slot_t *slot = slot_at(p->all->agent->ep, p->sid);
+    if (status != MRAY_OK) {
+        fail(p, MRAY_ERR_OBJECT_LOST, "reading the object from another node failed");
+        return;
+    }
+    slot->kind = p->image.kind == SLOT_KIND_ERROR ? SLOT_KIND_ERROR : SLOT_KIND_PAYLOAD;
+    slot->dtype = p->image.dtype;
+    slot->ndim = p->image.ndim;
+    finish(p);
+}
+
+/* bytes of data and metadata lie at off of rank's segment. */
+static void read_payload(proxy_t *p, uint32_t rank, uint64_t off, uint64_t bytes, uint64_t metadata_bytes)
+{
+    ep_t *ep = p->all->agent->ep;
+    slot_t *slot = slot_at(ep, p->sid);
+    if (payload_alloc(ep, slot, bytes, metadata_bytes, 0) != MRAY_OK) {
+        fail(p, MRAY_ERR_OBJECT_STORE_FULL, mray_error_message());
+        return;
+    }
+    p->state = PROXY_READING_PAYLOAD;
+    p->get = (net_get_t){.src_rank = (int)rank, .src_off = off, .dst = payload_at(ep, &slot->u.where), .bytes = payload_block_bytes(bytes, metadata_bytes),
+                         .done_fn = on_payload, .user = p};
+    net_get_start(p->all->agent->net, &p->get);
+}
+
+/* The slot there is ready: its value, or where its payload is. */
+static void use_image(proxy_t *p)
+{
+    const slot_t *image = &p->image;
+    slot_t *slot = slot_at(p->all->agent->ep, p->sid);
+    if (image->kind == SLOT_KIND_REMOTE) {
+        read_payload(p, image->u.where.rank, image->u.where.off, image->bytes, 0);
+    } else if (image->kind == SLOT_KIND_PAYLOAD || (image->kind == SLOT_KIND_ERROR && image->bytes != 0)) {
+        const slot_where_t *w = &image->u.where;
+        read_payload(p, w->rank, p->all->agent->node->arena_off_of[w->rank] + w->off, image->bytes, w->metadata_bytes);
+    } else {
+        memcpy(slot->u.value, image->u.value, sizeof slot->u.value);
+        slot->kind = image->kind;
+        slot->dtype = image->dtype;
+        slot->ndim = image->ndim;
+        slot->bytes = image->bytes;
+        finish(p);
+    }
+}
+
+static void read_slot(proxy_t *p);
+
+static void on_slot(net_get_t *get, int status)
+{
+    proxy_t *p = get->user;
+    const slot_t *image = &p->image;
+    if (status != MRAY_OK) {
+        fail(p, MRAY_ERR_OBJECT_LOST, "reading the object's slot from another node failed");
+        return;
+    }
+    bool same = atomic_load(&image->gen) == p->ref.gen && slot_is_ready(image);
+    if (same && slot_checksum(image) == image->check)
+        use_image(p);
+    else if (same && ++p->torn_reads < MAX_TORN_READS)
+        read_slot(p); /* torn: seen, and repeated */
+    else
+        subscribe(p); /* pending, or stale: its owner says which */
+}
+
+static void read_slot(proxy_t *p)
+{
+    p->state = PROXY_READING_SLOT;
+    p->get = (net_get_t){.src_rank = (int)p->ref.rank, .src_off = p->all->agent->node->slots_off_of[p->ref.rank] + (uint64_t)p->ref.slot * sizeof(slot_t),
+                         .dst = &p->image, .bytes = sizeof(slot_t), .done_fn = on_slot, .user = p};
+    net_get_start(p->all->agent->net, &p->get);
+}
+
+/* ---- the owner's side ---- */
+
+/* A NOTIFY record that waits for sid; when it fires, remote.c sends what body says. */
+static void on_subscribe(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+{
+    wire_subscribe_t ask;
+    sid_t sid = 0;
+    (void)bytes;
+    memcpy(&ask, body, sizeof ask);
+    int status = slot_find(agent->ep, ask.ref, &sid);
+    if (status == MRAY_OK && sid != 0) {
+        remote_notify_when_ready(agent->remote, sid, src_rank, CONTROL_READY, ask.to, 0, 0);
+        return;
+    }
+    wire_object_t image = {.to = ask.to, .status = (uint32_t)(status != MRAY_OK ? status : MRAY_ERR_INVALID_REF)};
+    const char *text = mray_error_message();
+    image.n_more = (uint32_t)strlen(text) + 1;
+    wire_send_object(agent, src_rank, CONTROL_READY, &image, text);
+}
+
+static proxy_t *find_by_sid(const proxies_t *all, sid_t sid)
+{
+    uint64_t value;
+    return base_map_get(&all->by_sid, base_key64(sid), &value) ? (proxy_t *)(uintptr_t)value : NULL;
+}
+
+static void on_ready(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+{
+    wire_object_t image;
+    sid_t sid;
+    (void)src_rank, (void)bytes;
+    memcpy(&image, body, sizeof image);
+    if (slot_find(agent->ep, image.to, &sid) != MRAY_OK) return;
+    proxy_t *p = find_by_sid(agent->proxies, sid);
+    if (p == NULL || p->state != PROXY_SUBSCRIBED) return;
+    if (wire_stage(agent->ep, sid, &image, (const char *)body + sizeof image)) {
+        finish(p);
+        return;
+    }
+    p->image.kind = image.kind;
+    p->image.dtype = image.dtype;
+    p->image.ndim = image.ndim;
+    read_payload(p, image.data_rank, image.data_off, image.bytes, image.metadata_bytes);
+}
+
+/* ---- the table ---- */
+
+sid_t proxies_get(proxies_t *all, mray_ref ref)
+{
+    uint64_t value;
+    if (base_map_get(&all->by_ref, ref_key(ref), &value)) {
+        proxy_t *p = (proxy_t *)(uintptr_t)value;
+        p->last_use_ns = base_clock_ns();
+        return p->sid;
+    }
+    ep_t *ep = all->agent->ep;
+    proxy_t *p = aligned_alloc(SEG_CACHE_LINE, (sizeof *p + SEG_CACHE_LINE - 1) / SEG_CACHE_LINE * SEG_CACHE_LINE);
+    sid_t sid = p != NULL ? slot_alloc(ep, 1) : 0;
+    if (sid == 0) {
+        free(p);
+        return 0;
+    }
+    memset(p, 0, sizeof *p);
+    *p = (proxy_t){.all = all, .ref = ref, .sid = sid, .last_use_ns = base_clock_ns(), .next = all->first};
+    if (all->first != NULL) all->first->prev = p;
+    all->first = p;
+    if (base_map_put(&all->by_ref, ref_key(ref), (uintptr_t)p) != MRAY_OK || base_map_put(&all->by_sid, base_key64(sid), (uintptr_t)p) != MRAY_OK)
+        log_error("no memory for the table of copies from other nodes");
+    int place = all->agent->node->node_rank_of[ref.rank];
+    if (place >= 0) { /* an object of this node whose payload stayed at another */
+        sid_t local;
+        if (slot_find(ep, ref, &local) != MRAY_OK) {
+            fail(p, MRAY_ERR_INVALID_REF, mray_error_message());
+        } else {
+            slot_change(ep, local, RC_HOLD);
+            p->local = local;
+            memcpy(&p->image, slot_at(ep, local), sizeof p->image);
+            use_image(p);
+        }
+        return sid;
+    }
+    p->holds = true;
+    wire_hold_t hold = {.ref = ref};
+    agent_send(all->agent, (int)ref.rank, CONTROL_HOLD, &hold, sizeof hold);
+    read_slot(p);
+    return sid;
+}
+
+mray_ref proxies_original(const proxies_t *all, sid_t sid)
+{
+    const proxy_t *p = find_by_sid(all, sid);
+    return p != NULL ? p->ref : (mray_ref){0};
+}
+
+static void drop(proxies_t *all, proxy_t *p)
+{
+    base_map_remove(&all->by_ref, ref_key(p->ref), NULL);
+    base_map_remove(&all->by_sid, base_key64(p->sid), NULL);
+    if (p->next != NULL) p->next->prev = p->prev;
+    if (p->prev != NULL)
+        p->prev->next = p->next;
+    else
+        all->first = p->next;
+    if (p->holds) {
+        wire_hold_t hold = {.ref = p->ref};
+        agent_send(all->agent, (int)p->ref.rank, CONTROL_DROP, &hold, sizeof hold);
+    }
+    if (p->local != 0) slot_change(all->agent->ep, p->local, RC_DROP);
+    slot_change(all->agent->ep, p->sid, RC_DROP_CREATOR);
+    free(p);
+}
+
+int proxies_round(proxies_t *all)
+{
+    if (all->first == NULL) return 0;
+    uint64_t now = base_clock_ns();
+    if (now < all->next_sweep_ns) return 0;
+    all->next_sweep_ns = now + SWEEP_NS;
+    int n = 0;
+    for (proxy_t *p = all->first, *next; p != NULL; p = next) {
+        next = p->next;
+        uint64_t holds = atomic_load(&slot_at(all->agent->ep, p->sid)->rc) & SLOT_RC_HOLDS;
+        if (p->state != PROXY_DONE || holds != SLOT_RC_CREATOR || now - p->last_use_ns < PROXY_IDLE_NS) continue;
+        drop(all, p);
+        n++;
+    }
+    return n;
+}
+
+int proxies_create(agent_t *agent, proxies_t **proxies_p)
+{
+    proxies_t *all = calloc(1, sizeof *all);
+    if (all == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate the table of proxies");
+    all->agent = agent;
+    base_map_init(&all->by_ref);
+    base_map_init(&all->by_sid);
+    agent_register(agent, CONTROL_PROXY, on_proxy);
+    agent_register(agent, CONTROL_SUBSCRIBE, on_subscribe);
+    agent_register(agent, CONTROL_READY, on_ready);
+    *proxies_p = all;
+    return MRAY_OK;
+}
+
+void proxies_destroy(proxies_t *all)
+{
+    if (all == NULL) return;
+    for (proxy_t *p = all->first, *next; p != NULL; p = next) {
+        next = p->next;
+        free(p);
+    }
+    base_map_fini(&all->by_ref);
+    base_map_fini(&all->by_sid);
+    free(all);
+}

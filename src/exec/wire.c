@@ -1,0 +1,77 @@
+/* wire.c: slots in and out of messages. */
+#include "wire.h"
+
+#include "agent.h"
+#include "error.h"
+#include "object.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void wire_describe(const ep_t *ep, sid_t sid, wire_object_t *image, const void **payload_p)
+{
+    const slot_t *slot = slot_at(ep, sid);
+    image->kind = slot->kind;
+    image->dtype = slot->dtype;
+    image->ndim = slot->ndim;
+    image->bytes = slot->bytes;
+    image->n_more = 0;
+    *payload_p = NULL;
+    memcpy(image->value, slot->u.value, sizeof image->value);
+    if (slot->kind == SLOT_KIND_REMOTE) { /* a third node has it */
+        image->data_rank = slot->u.where.rank;
+        image->data_off = slot->u.where.off;
+        image->metadata_bytes = 0; /* only task results are REMOTE, and they have none */
+        return;
+    }
+    bool has_payload = slot->kind == SLOT_KIND_PAYLOAD || (slot->kind == SLOT_KIND_ERROR && slot->bytes != 0);
+    if (!has_payload) return;
+    const segment_t *seg = &ep->node->segs[ep->node->node_rank_of[slot->u.where.rank]];
+    uint64_t total = payload_block_bytes(slot->bytes, slot->u.where.metadata_bytes);
+    image->metadata_bytes = slot->u.where.metadata_bytes;
+    image->data_rank = slot->u.where.rank;
+    image->data_off = payload_segment_off(seg, slot->u.where.off);
+    if (total <= WIRE_MAX_INLINE) {
+        image->n_more = (uint32_t)total;
+        *payload_p = payload_at(ep, &slot->u.where);
+    }
+}
+
+void wire_send_object(agent_t *agent, int rank, uint16_t type, const wire_object_t *image, const void *payload)
+{
+    if (payload == NULL) {
+        agent_send(agent, rank, (control_type_t)type, image, sizeof *image);
+        return;
+    }
+    static _Thread_local uint8_t message[sizeof(wire_object_t) + WIRE_MAX_INLINE];
+    memcpy(message, image, sizeof *image);
+    memcpy(message + sizeof *image, payload, image->n_more);
+    agent_send(agent, rank, (control_type_t)type, message, (uint32_t)sizeof *image + image->n_more);
+}
+
+bool wire_stage(ep_t *ep, sid_t sid, const wire_object_t *image, const void *more)
+{
+    slot_t *slot = slot_at(ep, sid);
+    if (image->status != MRAY_OK) {
+        object_stage_error(ep, sid, (int)image->status, image->n_more > 0 ? more : mray_status_text((int)image->status));
+        return true;
+    }
+    if (image->kind == SLOT_KIND_INLINE || (image->kind == SLOT_KIND_ERROR && image->bytes == 0)) {
+        memcpy(slot->u.value, image->value, sizeof image->value);
+        slot->kind = image->kind;
+        slot->dtype = image->dtype;
+        slot->ndim = image->ndim;
+        slot->bytes = image->bytes;
+        return true;
+    }
+    if (image->n_more == 0) return false;
+    if (payload_alloc(ep, slot, image->bytes, image->metadata_bytes, 0) != MRAY_OK) {
+        object_stage_error(ep, sid, MRAY_ERR_OBJECT_STORE_FULL, mray_error_message());
+        return true;
+    }
+    memcpy(payload_at(ep, &slot->u.where), more, image->n_more);
+    slot->kind = image->kind;
+    slot->dtype = image->dtype;
+    slot->ndim = image->ndim;
+    return true;
+}

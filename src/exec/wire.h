@@ -1,0 +1,59 @@
+/* wire.h: what agents of different nodes say to each other about objects and records. Plain structs of one byte order: the
+ * ranks run the same program on the same kind of machine. */
+#ifndef MRAY_EXEC_WIRE_H
+#define MRAY_EXEC_WIRE_H
+
+#include "slot.h"
+
+/* Payloads up to this travel inside the message that says the object is ready. */
+enum { WIRE_MAX_INLINE = 16384 };
+
+/* A ready object. */
+typedef struct {
+    mray_ref to;      /* the slot that receives it */
+    uint32_t status;  /* not MRAY_OK: the object cannot be had; text follows */
+    uint8_t kind, dtype, ndim, more; /* more: bytes follow */
+    uint64_t bytes;   /* of data, as in the slot */
+    uint8_t value[SLOT_INLINE_BYTES];
+    /* Where the payload lies, if it does not follow: absolute in data_rank's segment. */
+    uint32_t data_rank, metadata_bytes;
+    uint64_t data_off;
+    mray_ref stash;   /* the slot there that keeps it; nil if the receiver has no part in that */
+    uint32_t n_more;  /* bytes that follow: payload header and data, or text */
+    uint32_t rid, gen; /* results: the record at the receiver */
+    uint32_t reserved;
+} wire_object_t;
+
+/* A record sent to another node; n_refs mray_ref and body_bytes of values follow. */
+typedef struct {
+    mray_ref ret; /* first result */
+    uint32_t rid, gen;
+    uint32_t fn;
+    uint32_t word[3]; /* actor, seq, caller; or shape_cpu, shape_amount, shape_resource */
+    uint16_t n_returns, body_bytes, by_value, ref_params;
+    uint8_t kind, n_refs, shape, attempt;
+    int8_t retries_left;
+    uint8_t reserved[3];
+} wire_record_t;
+
+typedef struct {
+    mray_ref ref;   /* the object */
+    mray_ref to;    /* the proxy */
+} wire_subscribe_t;
+
+typedef struct {
+    mray_ref ref;
+    mray_ref reply;   /* nil: no answer is wanted */
+    uint32_t creator; /* DROP: 1 = the creator's hold (a stash), 0 = a common one */
+    uint32_t reserved;
+} wire_hold_t;
+
+/* Describe ready slot sid for a receiver elsewhere; *payload_p and image->n_more are what is to follow it. */
+void wire_describe(const ep_t *ep, sid_t sid, wire_object_t *image, const void **payload_p);
+/* Send a description and what follows. Type is a control_type_t. */
+struct agent;
+void wire_send_object(struct agent *agent, int rank, uint16_t type, const wire_object_t *image, const void *payload);
+/* Stage the value that a message brought into slot `sid` of this node; true if it is complete, false if its payload must be fetched. */
+bool wire_stage(ep_t *ep, sid_t sid, const wire_object_t *image, const void *more);
+
+#endif
