@@ -42,6 +42,8 @@ extern "C" {
     X(ERR_SYSTEM, 705, "a system call failed")                                                      \
     X(ERR_FUNCTION_MISMATCH, 706, "the ranks do not run the same program")                          \
     X(ERR_NOT_SUPPORTED, 707, "not supported here")                                                 \
+    X(ERR_KEY_NOT_FOUND, 708, "no value is stored under that key")                                  \
+    X(ERR_KEY_EXISTS, 709, "a value is stored under that key already")                              \
     X(ERR_INTERNAL, 799, "an internal invariant is broken; please report it")
 
 /** Status of a call. 0 is success; every other value is an error. */
