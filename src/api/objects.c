@@ -139,6 +139,10 @@ static int wait_for(ep_t *ep, const char *what, mray_ref ref, uint64_t deadline,
         return base_error((int)ref.gen, "%s: the ref is nil, because the call that returned it failed: %s", what, mray_status_text((int)ref.gen));
     int status = submit_resolve(ep, ref, sid_p, held_p);
     if (status != MRAY_OK) return status;
+    if (deadline != 0 && (status = wait_check_cycle(ep, what, sid_p, 1, 1)) != MRAY_OK) {
+        if (*held_p) (void)slot_drop_own(ep, *sid_p);
+        return status;
+    }
     bool ready = slot_is_ready(slot_at(ep, *sid_p)) || wait_slots(ep, sid_p, 1, 1, deadline) == 1;
     if (ready && slot_at(ep, *sid_p)->kind == SLOT_KIND_REMOTE) { /* a result that stayed where it was made */
         status = proxies_acquire(ep, ref, sid_p);
@@ -282,6 +286,7 @@ int mray_wait(const mray_ref *refs, size_t n, size_t num_ready, int64_t timeout_
     if (sids == NULL || held == NULL) status = base_error(MRAY_ERR_OUT_OF_MEMORY, "mray_wait: no memory for %zu refs", n);
     size_t found = 0, count = 0;
     while (status == MRAY_OK && found < n && (status = submit_resolve(ep, refs[found], &sids[found], &held[found])) == MRAY_OK) found++;
+    if (status == MRAY_OK && deadline != 0) status = wait_check_cycle(ep, "mray_wait", sids, n, num_ready);
     if (status == MRAY_OK) {
         bool enough = wait_slots(ep, sids, n, num_ready, deadline) >= num_ready;
         for (size_t i = 0; i < n; i++) count += ready[i] = slot_is_ready(slot_at(ep, sids[i]));

@@ -118,6 +118,10 @@ static uint16_t worker_for(agent_t *agent, const record_t *rec)
 void agent_dispatch(agent_t *agent, rid_t rid)
 {
     record_t *rec = record_at(agent->ep, rid);
+    if (rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR) {
+        actors_on_record(agent->actors, rid, rec);
+        return;
+    }
     if (agent->node->multi_node && remote_localise(agent->remote, rid, rec)) return;
     uint16_t worker = worker_for(agent, rec);
     if (worker != 0 && route_push(agent->ep, rid, rec, worker)) return;

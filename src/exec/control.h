@@ -19,10 +19,13 @@ typedef enum {
     /* actors.c */
     CONTROL_ACTOR_PLACE,  /* to rank 0: find a rank for an actor, register its name */
     CONTROL_ACTOR_MAKE,   /* to that rank: reserve an endpoint, start a worker */
+    CONTROL_ACTOR_MADE,   /* to rank 0: done; rank 0 answers who asked */
     CONTROL_ACTOR_FIND,   /* to rank 0: name -> handle */
     CONTROL_ACTOR_KILL,   /* to the actor's rank */
-    CONTROL_ACTOR_DEAD,   /* to rank 0: forget name and place */
-    CONTROL_ACTOR_CREATOR_DEAD, /* to the actor's rank: who made it is gone */
+    CONTROL_ACTOR_FORGET, /* to rank 0: the name is free */
+    CONTROL_ACTOR_ENDS,   /* an actor to its own agent: it ends by itself, and why */
+    CONTROL_ACTOR_DEAD,   /* to rank 0: an actor died, or a worker, which may have made some */
+    CONTROL_ACTOR_GONE,   /* to every node: calls to it that wait for arguments fail now */
     /* leases.c */
     CONTROL_LEASE_ASK,    /* to rank 0: slots for a shape */
     CONTROL_LEASE_GRANT,  /* from rank 0 */

@@ -107,21 +107,34 @@ void crew_want_worker(crew_t *crew)
     if (make_worker(crew) != MRAY_OK) log_debug("no worker for one that blocks: %s", mray_error_message());
 }
 
-unsigned crew_spawn_actor(crew_t *crew, uint32_t actor)
+int crew_spawn_actor(crew_t *crew, uint32_t serial, uint32_t *actor_p)
 {
-    unsigned index = ep_reserve(crew->agent->node, EP_KIND_ACTOR);
-    if (index == 0) return 0;
-    atomic_store(&ep_shared_at(crew->agent->node, ep_gid(crew->agent->node->node_rank, index))->actor, actor);
-    return spawn(crew, index, EP_KIND_ACTOR) == MRAY_OK ? index : 0;
+    node_t *node = crew->agent->node;
+    unsigned index = ep_reserve(node, EP_KIND_ACTOR);
+    if (index == 0)
+        return base_error(MRAY_ERR_LIMIT, "rank %d has %d endpoints (workers, actors, threads) and no room for another actor; kill some or use more ranks",
+                          node->rank, SEG_MAX_EPS - 1);
+    ep_shared_t *sh = ep_shared_at(node, ep_gid(node->node_rank, index));
+    uint32_t closed = INBOX_CLOSED; /* calls may come before its worker does */
+    atomic_store(&sh->actor_end, 0);
+    atomic_store(&sh->pid, 0);
+    atomic_store(&sh->actor, index | serial << 8);
+    atomic_compare_exchange_strong(&sh->inbox, &closed, 0);
+    int status = spawn(crew, index, EP_KIND_ACTOR);
+    if (status != MRAY_OK) { /* nobody knows its number yet */
+        atomic_store(&sh->actor, 0);
+        atomic_store(&sh->state, EP_UNUSED);
+        return status;
+    }
+    *actor_p = index | serial << 8;
+    return MRAY_OK;
 }
 
 void crew_kill(crew_t *crew, unsigned index)
 {
     ep_shared_t *sh = ep_shared_at(crew->agent->node, ep_gid(crew->agent->node->node_rank, index));
-    if (!crew->config.threads) {
-        uint32_t pid = atomic_load(&sh->pid);
-        if (pid != 0) kill((pid_t)pid, SIGKILL);
-    }
+    uint32_t pid = atomic_load(&sh->pid);
+    if (!crew->config.threads && pid != 0 && atomic_load(&sh->state) != EP_DEAD) kill((pid_t)pid, SIGKILL);
 }
 
 static void bury(crew_t *crew, unsigned index)
@@ -132,8 +145,7 @@ static void bury(crew_t *crew, unsigned index)
     bool actor = atomic_load(&sh->kind) == EP_KIND_ACTOR;
     recover_endpoint(agent, gid);
     if (crew->starting[index]) crew->starting[index] = false, crew->n_starting--;
-    if (actor)
-        actors_on_death(agent->actors, gid);
+    actors_on_death(agent->actors, gid);
     atomic_store(&sh->pid, 0);
     atomic_store(&sh->state, EP_UNUSED);
     if (!actor) crew_want_worker(crew);

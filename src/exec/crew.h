@@ -21,8 +21,8 @@ int crew_round(crew_t *crew);
 bool crew_has_news(const crew_t *crew);
 /* A task found no worker, or one blocks without a spare: make one if fewer than n_workers run. */
 void crew_want_worker(crew_t *crew);
-/* A worker for an actor, on an endpoint reserved for it: 0 when none is left. */
-unsigned crew_spawn_actor(crew_t *crew, uint32_t actor);
+/* A worker for an actor, on an endpoint reserved for it. The actor's number is index | serial << 8. Errors: LIMIT, SYSTEM. */
+int crew_spawn_actor(crew_t *crew, uint32_t serial, uint32_t *actor_p);
 /* End an endpoint's process now (an actor that is killed). A thread is only told to stop. */
 void crew_kill(crew_t *crew, unsigned index);
 /* All leave: returns when threads have left; processes are waited for by zygote_detach(). */

@@ -18,6 +18,7 @@
  * All of it is done by the agent's own endpoint, which does not die without its rank. */
 #include "recover.h"
 
+#include "actors.h"
 #include "clock.h"
 #include "error.h"
 #include "functions.h"
@@ -41,19 +42,21 @@ typedef struct {
     ep_t *ep;
     uint16_t gid;
     ep_shared_t *sh;
-    bool actor;
     char how[96]; /* "was killed by SIGSEGV" */
     uint64_t *live_ext[NODE_MAX_RANKS]; /* bit per record: an extension that some record uses */
 } death_t;
 
-static void describe(death_t *d)
+void recover_describe(const ep_shared_t *sh, char *text, size_t text_bytes)
 {
-    int ws = atomic_load(&d->sh->exit_status);
-    if (WIFSIGNALED(ws)) {
+    int ws = atomic_load(&sh->exit_status);
+    uint32_t end = atomic_load(&sh->kind) == EP_KIND_ACTOR ? atomic_load(&sh->actor_end) : ACTOR_END_NONE;
+    if (end != ACTOR_END_NONE) {
+        snprintf(text, text_bytes, "%s", actors_end_text(end));
+    } else if (WIFSIGNALED(ws)) {
         const char *name = sigabbrev_np(WTERMSIG(ws));
-        snprintf(d->how, sizeof d->how, "was killed by SIG%s", name != NULL ? name : "?");
+        snprintf(text, text_bytes, "was killed by SIG%s", name != NULL ? name : "?");
     } else {
-        snprintf(d->how, sizeof d->how, "ended with exit code %d", WEXITSTATUS(ws));
+        snprintf(text, text_bytes, "ended with exit code %d", WEXITSTATUS(ws));
     }
 }
 
@@ -183,7 +186,8 @@ static void again_or_fail(const death_t *d, rid_t rid, record_t *rec, uint64_t w
     const mray_function *f = functions_at(rec->fn);
     const char *name = f != NULL ? f->name : "?";
     char text[BASE_ERROR_MAX];
-    if (!d->actor && rec->retries_left != 0) {
+    bool call = rec->kind != RECORD_TASK;
+    if (!call && rec->retries_left != 0) {
         log_info("worker %u of rank %d %s in task '%s', attempt %u; the task runs again", d->gid & 0xff, d->ep->node->rank, d->how, name, rec->attempt);
         if (rec->retries_left > 0) rec->retries_left--;
         if (rec->attempt < UINT8_MAX) rec->attempt++;
@@ -197,19 +201,21 @@ static void again_or_fail(const death_t *d, rid_t rid, record_t *rec, uint64_t w
         route_ready(d->ep, rid);
         return;
     }
-    snprintf(text, sizeof text, "%s '%s' (rank %d, attempt %u): its worker %s", d->actor ? "the actor died in" : "task", name, d->ep->node->rank,
-             rec->attempt, d->how);
-    log_warn("%s", text);
-    run_fail(d->ep, rid, rec, d->actor ? MRAY_ERR_ACTOR_DIED : MRAY_ERR_WORKER_CRASHED, text);
+    bool begun = atomic_load(&d->sh->current) == rid; /* an actor claims calls before it is their turn */
+    snprintf(text, sizeof text, "%s '%s' (rank %d, attempt %u): its worker %s", !call ? "task" : begun ? "the actor died in" : "the actor died before",
+             name, d->ep->node->rank, rec->attempt, d->how);
+    if (!call || (begun && atomic_load(&d->sh->actor_end) == ACTOR_END_NONE)) log_warn("%s", text);
+    run_fail(d->ep, rid, rec, call ? MRAY_ERR_ACTOR_DIED : MRAY_ERR_WORKER_CRASHED, text);
 }
 
 static void redirect(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
 {
     if (somebody_pushes(d, rid, word) || atomic_load(&rec->word) != word) return;
     if (rec->kind == RECORD_CONTROL || rec->kind == RECORD_NOTIFY) return; /* never to a worker */
-    if (d->actor || rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR) {
+    if (rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR) {
+        const mray_function *f = functions_at(rec->fn);
         char text[BASE_ERROR_MAX];
-        snprintf(text, sizeof text, "the actor died before this call: its process %s", d->how);
+        snprintf(text, sizeof text, "the actor died before '%s' (rank %d): its worker %s", f != NULL ? f->name : "?", d->ep->node->rank, d->how);
         run_fail(d->ep, rid, rec, MRAY_ERR_ACTOR_DIED, text);
         return;
     }
@@ -327,8 +333,7 @@ void recover_endpoint(agent_t *agent, uint16_t gid)
 {
     death_t death = {.agent = agent, .ep = agent->ep, .gid = gid, .sh = ep_shared_at(agent->node, gid)}, *d = &death;
     uint64_t begin_ns = base_clock_ns();
-    d->actor = atomic_load(&d->sh->kind) == EP_KIND_ACTOR;
-    describe(d);
+    recover_describe(d->sh, d->how, sizeof d->how);
     atomic_store(&d->sh->inbox, INBOX_CLOSED);
     leave_masks(d);
     for (int p = 0; p < agent->node->n_node_ranks; p++) payload_recover(d->ep, p, gid);

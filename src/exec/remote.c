@@ -132,7 +132,7 @@ static void on_record(agent_t *agent, int src_rank, const void *body, uint32_t b
     rec->actor = w.word[0];
     rec->seq = w.word[1];
     if (w.kind == RECORD_TASK && w.shape == 0) rec->actor = RECORD_HERE;
-    rec->caller = w.kind == RECORD_TASK ? w.word[2] : w.word[2] ^ (uint32_t)(src_rank + 1) * 0x9e3779b1u; /* callers of all nodes differ */
+    rec->caller = w.word[2];
     rec->ret = slot_ref(ep, ret);
     for (uint32_t i = 0; i < w.n_returns; i++) slot_at(ep, ret + i)->u.pending.producer = rid;
     record_write(ep, rec, 0, p, w.body_bytes);

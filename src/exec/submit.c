@@ -236,6 +236,7 @@ int submit_call(ep_t *ep, const submit_kind_t *kind, const mray_function *f, con
     uint32_t n_returns = o->num_returns > 0 ? (uint32_t)o->num_returns : 1;
     int status = check_options(kind->what, o);
     if (status == MRAY_OK) status = plan_arguments(ep, kind->what, f, args, n_args, &plan);
+    if (kind->kind != RECORD_TASK) plan.body_bytes += (uint32_t)sizeof(record_tail_t);
     if (status == MRAY_OK) status = resolve_refs(ep, kind->what, &plan);
     if (status == MRAY_OK) status = take_room(ep, kind->what, &plan, n_returns, &ret, &rid, &rec);
     if (status != MRAY_OK) {
@@ -257,6 +258,8 @@ int submit_call(ep_t *ep, const submit_kind_t *kind, const mray_function *f, con
         rec->target = kind->target;
         rec->seq = kind->seq;
         rec->caller = kind->caller;
+        record_tail_t tail = {.actor_rank = kind->actor_rank, .caller_rank = (uint32_t)ep->node->rank};
+        record_write(ep, rec, rec->body_bytes - (uint32_t)sizeof tail, &tail, sizeof tail);
     }
     for (uint32_t i = 0; i < n_returns; i++) {
         slot_t *slot = slot_at(ep, ret + i);

@@ -10,7 +10,8 @@
 typedef struct {
     record_kind_t kind;
     uint32_t actor;  /* number on its rank */
-    uint16_t target; /* METHOD: the actor's endpoint on this node, 0 = the agent finds it */
+    uint32_t actor_rank;
+    uint16_t target; /* the actor's endpoint on this node, 0 = the agent finds it */
     uint32_t seq, caller;
     const char *what; /* for messages: "mray_remote(norm2)" */
 } submit_kind_t;

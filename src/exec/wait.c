@@ -2,6 +2,7 @@
 #include "wait.h"
 
 #include "clock.h"
+#include "error.h"
 #include "futex.h"
 #include "run.h"
 #include "runq.h"
@@ -79,10 +80,50 @@ static bool watch_all(ep_t *ep, const sid_t *sids, size_t n, size_t need)
     return false;
 }
 
+/* An actor that is to end, in a thread: what it waits for does not keep it. */
+static bool is_called_off(const ep_t *ep)
+{
+    return atomic_load(&ep->sh->kind) == EP_KIND_ACTOR && (atomic_load(&ep->sh->actor_end) != 0 || atomic_load(&ep->seg->hdr->stop) != 0);
+}
+
+/* Is the record that makes slot sid a call to this very actor, or one that waits for such a call? */
+static bool waits_for_itself(const ep_t *ep, sid_t sid, int depth)
+{
+    const slot_t *slot = slot_at(ep, sid);
+    if (slot_is_ready(slot) || slot->kind != SLOT_KIND_NONE) return false;
+    rid_t rid = slot->u.pending.producer;
+    if (rid == 0) return false;
+    record_t *rec = record_at(ep, rid);
+    uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
+    record_state_t state = record_word_state(word);
+    if ((rec->kind != RECORD_METHOD && rec->kind != RECORD_TASK) || state == RECORD_FREE || state == RECORD_EXTENSION) return false;
+    sid_t first = run_return_slot(ep, rec);
+    if (sid < first || sid >= first + rec->n_returns) return false;
+    if (rec->kind == RECORD_METHOD && rec->actor == atomic_load(&ep->sh->actor) && record_tail(ep, rec).actor_rank == (uint32_t)ep->node->rank) return true;
+    if (state != RECORD_WAITING || depth == 0) return false;
+    uint32_t pending = atomic_load_explicit(&rec->pending, memory_order_relaxed);
+    for (unsigned i = 0; i < rec->n_refs; i++) {
+        sid_t arg;
+        if ((pending >> i & 1) == 0 || slot_find(ep, record_ref(ep, rec, i)->ref, &arg) != 0 || arg == 0) continue;
+        if (waits_for_itself(ep, arg, depth - 1)) return true;
+    }
+    return false;
+}
+
+int wait_check_cycle(const ep_t *ep, const char *what, const sid_t *sids, size_t n, size_t need)
+{
+    if (run_current == NULL || run_current->self == NULL || atomic_load_explicit(&ep->sh->kind, memory_order_relaxed) != EP_KIND_ACTOR) return MRAY_OK;
+    size_t n_own = 0;
+    for (size_t i = 0; i < n; i++) n_own += waits_for_itself(ep, sids[i], MAX_SEARCH_DEPTH);
+    if (n - n_own >= need) return MRAY_OK;
+    return base_error(MRAY_ERR_WAIT_CYCLE, "%s: '%s' waits for a call to its own actor, which begins only after it; return the ref instead, or call the function "
+                      "itself", what, run_current->function->name);
+}
+
 static void sleep_once(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t deadline_ns, uint64_t max_sleep_ns, bool worker)
 {
     ep_sleep_prepare(ep);
-    if (watch_all(ep, sids, n, need) || (worker && !ep_inbox_empty(ep->sh))) {
+    if (watch_all(ep, sids, n, need) || (worker && !ep_inbox_empty(ep->sh)) || is_called_off(ep)) {
         ep_sleep_cancel(ep);
         return;
     }
@@ -94,8 +135,9 @@ size_t wait_slots(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t d
 {
     size_t ready = count_ready(ep, sids, n, need);
     if (ready >= need || deadline_ns == 0) return ready;
-    bool worker = atomic_load_explicit(&ep->sh->kind, memory_order_relaxed) == EP_KIND_WORKER && run_current != NULL;
-    bool drives = progress != NULL && !worker && !ep->mortal, blocked = false;
+    uint32_t kind = atomic_load_explicit(&ep->sh->kind, memory_order_relaxed);
+    bool worker = kind == EP_KIND_WORKER && run_current != NULL, actor = kind == EP_KIND_ACTOR;
+    bool drives = progress != NULL && !worker && !actor && !ep->mortal, blocked = false;
     bool spin = n == 1 && ep_may_spin(ep);
     for (uint32_t turn = 0;; turn++) {
         if ((ready = count_ready(ep, sids, n, need)) >= need) break;
@@ -107,6 +149,7 @@ size_t wait_slots(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t d
             continue;
         }
         if (deadline_ns != BASE_FOREVER && base_clock_ns() >= deadline_ns) break;
+        if (actor && is_called_off(ep)) break;
         if (worker && !blocked) {
             worker_block(ep);
             blocked = true;

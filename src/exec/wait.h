@@ -8,6 +8,10 @@
  * waits for itself where that has not begun, else gives its CPU back. */
 size_t wait_slots(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t deadline_ns);
 
+/* Before a wait without end inside an actor: MRAY_ERR_WAIT_CYCLE if fewer than need of the n can become ready, because the others are made by
+ * calls to the waiting actor itself. */
+int wait_check_cycle(const ep_t *ep, const char *what, const sid_t *sids, size_t n, size_t need);
+
 /* How an endpoint that may drive the network does so while it waits: returns true if something happened, and sets how long
  * it may sleep at most. NULL on one node. */
 typedef bool (*wait_progress_fn)(ep_t *ep, uint64_t *sleep_ns_p);

@@ -119,6 +119,24 @@ static void idle(ep_t *ep)
     ep_mask_clear(h->idle_mask, ep->gid);
 }
 
+/* A call meant for an actor that had this endpoint before, and a task for a worker that had an actor's, go where they belong. */
+void worker_pass_on(ep_t *ep, rid_t rid)
+{
+    record_t *rec = record_at(ep, rid);
+    uint64_t word = atomic_load_explicit(&rec->word, memory_order_relaxed);
+    atomic_store_explicit(&rec->word, record_word(RECORD_QUEUED, ep->gid, record_word_gen(word)), memory_order_release);
+    route_ready(ep, rid);
+}
+
+static void worker_run(ep_t *ep, rid_t rid)
+{
+    record_t *rec = record_at(ep, rid);
+    if (rec->kind == RECORD_TASK)
+        (void)run_record(ep, rid, rec, NULL);
+    else
+        worker_pass_on(ep, rid);
+}
+
 void worker_serve(ep_t *ep)
 {
     seg_header_t *h = ep->seg->hdr;
@@ -129,7 +147,7 @@ void worker_serve(ep_t *ep)
             idle(ep);
             continue;
         }
-        (void)run_record(ep, rid, record_at(ep, rid), NULL);
+        worker_run(ep, rid);
         stand_by_if_too_many(ep);
     }
     ep_mask_clear(h->worker_mask, ep->gid);

@@ -10,8 +10,8 @@
 
 /* Serve until the rank stops. Returns then. */
 void worker_serve(ep_t *ep);
-/* The same for the worker of one actor. */
-void worker_serve_actor(ep_t *ep);
+/* A claimed record that came to the wrong endpoint, because its index has a new user. */
+void worker_pass_on(ep_t *ep, rid_t rid);
 /* Around a wait inside a task. */
 void worker_block(ep_t *ep);
 void worker_unblock(ep_t *ep);

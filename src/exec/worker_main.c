@@ -1,6 +1,7 @@
 /* worker_main.c: from a fresh process or thread to worker_serve(). */
 #include "worker_main.h"
 
+#include "actor_worker.h"
 #include "crash.h"
 #include "error.h"
 #include "log.h"
@@ -49,7 +50,7 @@ static void serve(const start_t *start, bool mortal)
     ep_self = ep;
     atomic_store(&ep->sh->core, start->pu);
     if (start->kind == EP_KIND_ACTOR)
-        worker_serve_actor(ep);
+        actor_worker_serve(ep);
     else
         worker_serve(ep);
     ep_self = NULL;

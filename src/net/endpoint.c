@@ -80,6 +80,7 @@ void ep_close(ep_t *ep)
     ep_mask_clear(h->idle_mask, ep->gid);
     pool_cache_fini(&ep->slots);
     pool_cache_fini(&ep->records);
+    if (ep->exec_fini_fn != NULL) ep->exec_fini_fn(ep);
     atomic_store(&ep->sh->state, EP_UNUSED);
     free(ep);
 }

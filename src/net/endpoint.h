@@ -58,7 +58,8 @@ typedef struct {
     _Atomic uint32_t current;     /* rid being run; 0 = none */
     _Atomic uint64_t current_since_ns;
     _Atomic int32_t core;
-    _Atomic uint32_t actor;       /* EP_KIND_ACTOR: its number */
+    _Atomic uint32_t actor;       /* EP_KIND_ACTOR: its number, 0 once it is dead */
+    _Atomic uint32_t actor_end;   /* actors.h actor_end_t: it is to end, or why it did */
     /* Run queue (sched/runq.c): lists under the lock, rebuilt from the records if its holder dies. */
     _Alignas(SEG_CACHE_LINE) holderlock_t lock;
     _Atomic uint32_t n_queued;
@@ -94,6 +95,7 @@ typedef struct ep {
     uint32_t rc_seq, ledger_hint;
     pool_cache_t slots, records;
     void *sched, *exec; /* the layers' own */
+    void (*exec_fini_fn)(struct ep *ep); /* frees exec; NULL: nothing to free */
 } ep_t;
 
 /* The calling thread's endpoint; NULL before api gave it one. */

@@ -145,3 +145,10 @@ void record_read(const ep_t *ep, const record_t *rec, uint32_t off, void *data, 
         to += n, off += n, bytes -= n;
     }
 }
+
+record_tail_t record_tail(const ep_t *ep, const record_t *rec)
+{
+    record_tail_t tail;
+    record_read(ep, rec, rec->body_bytes - (uint32_t)sizeof tail, &tail, sizeof tail);
+    return tail;
+}

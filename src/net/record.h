@@ -91,7 +91,7 @@ typedef struct record {
     };
     rid_t ext; /* first extension, chained by next */
     union {
-        uint32_t caller;         /* METHOD: who numbers: endpoint gid and its incarnation */
+        uint32_t caller;         /* METHOD: who numbers: endpoint and its incarnation (record_tail_t) */
         uint32_t shape_resource; /* hash of the custom resource's name; 0 = none */
     };
     uint8_t body[RECORD_BODY_BYTES];
@@ -120,6 +120,12 @@ static inline record_state_t record_word_state(uint64_t word) { return (record_s
 static inline uint16_t record_word_gid(uint64_t word) { return (uint16_t)(word >> 8); }
 static inline uint32_t record_word_gen(uint64_t word) { return (uint32_t)(word >> 32); }
 
+/* The last bytes of the body of METHOD and ACTOR records. */
+typedef struct {
+    uint32_t actor_rank;
+    uint32_t caller_rank; /* with rec->caller: who numbers, unique in the job */
+} record_tail_t;
+
 struct ep;
 
 /* Take a free record, BUILDING by ep, with room for n_refs refs and body_bytes of values. 0 when the pool is exhausted or
@@ -132,5 +138,6 @@ record_ref_t *record_ref(const struct ep *ep, record_t *rec, unsigned i);
 /* Copy values into or out of the body, off bytes behind the refs. */
 void record_write(const struct ep *ep, record_t *rec, uint32_t off, const void *data, uint32_t bytes);
 void record_read(const struct ep *ep, const record_t *rec, uint32_t off, void *data, uint32_t bytes);
+record_tail_t record_tail(const struct ep *ep, const record_t *rec);
 
 #endif

@@ -159,8 +159,8 @@ void route_ready(ep_t *ep, rid_t rid)
     } else if (rec->kind == RECORD_TASK && rec->shape == 0 && rec->actor == 0) {
         target = fired && keep_it(ep) ? ep->gid : route_pick_worker(ep, rec, 0);
         if (target == 0) target = agent;
-    } else if (rec->kind == RECORD_METHOD && rec->target != 0) {
-        target = rec->target; /* the actor's endpoint, on this node */
+    } else if ((rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR) && rec->target != 0 && ep_shared_at(ep->node, rec->target)->actor == rec->actor) {
+        target = rec->target; /* the actor's endpoint, on this node, and not somebody who came after it */
     }
     if (!route_push(ep, rid, rec, target)) (void)route_push(ep, rid, rec, agent); /* agents' inboxes are always open */
 }
