@@ -49,7 +49,8 @@ static bool failed;
 static void check(bool ok, const char *what)
 {
     if (ok) return;
-    fprintf(stderr, "values: %s differs from the serial computation; last error: %s\n", what, mray_error_message());
+    const char *why = mray_error_message(); /* "" if every call succeeded: then the value is wrong */
+    fprintf(stderr, "values: %s: not what a serial computation gives%s%s\n", what, why[0] != '\0' ? "; " : "", why);
     failed = true;
 }
 
