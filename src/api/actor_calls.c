@@ -102,15 +102,33 @@ static int check_name(const char *what, const char *label, const char *name, cha
 
 /* ---- calls ---- */
 
-/* An actor of this node that is dead already: the agent fails calls to it that wait for arguments, too. */
-static void look_for_late_death(ep_t *ep, mray_actor actor, const submit_kind_t *kind)
+static bool has_refs(const mray_arg *args, int n_args)
 {
-    if (kind->target == 0 || atomic_load(&ep_shared_at(ep->node, kind->target)->actor) == actor.id) return;
+    for (int i = 0; i < n_args; i++)
+        if (args[i].type.dtype == MRAY_REF && !args[i].type.is_array) return true;
+    return false;
+}
+
+/* Is it dead, as far as this node knows? */
+static bool is_dead(const ep_t *ep, mray_actor actor, uint16_t target)
+{
+    if (target != 0) return atomic_load(&ep_shared_at(ep->node, target)->actor) != actor.id;
+    _Atomic uint64_t *dead = ep->node->segs[0].hdr->dead_actors;
+    for (int i = 0; i < SEG_DEAD_ACTORS; i++)
+        if (atomic_load(&dead[i]) == ((uint64_t)actor.rank << 32 | actor.id)) return true;
+    return false;
+}
+
+/* Calls that wait for arguments fail when the actor dies: its death is noted, then they are looked for. This one was submitted first, then the
+ * note is looked at: one of both sees it. */
+static void look_for_death(ep_t *ep, mray_actor actor, uint16_t target)
+{
+    if (!is_dead(ep, actor, target)) return;
     actors_gone_t gone;
     memset(&gone, 0, sizeof gone);
     gone.rank = actor.rank;
     gone.id = actor.id;
-    (void)route_control(ep, (uint16_t)(kind->target & 0xff00) | SEG_EP_AGENT, CONTROL_ACTOR_GONE, &gone, sizeof gone);
+    (void)route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_ACTOR_GONE, &gone, sizeof gone);
 }
 
 static int submit_to(ep_t *ep, mray_actor actor, record_kind_t kind_of, const mray_function *f, const mray_arg *args, int n_args,
@@ -134,7 +152,7 @@ static int submit_to(ep_t *ep, mray_actor actor, record_kind_t kind_of, const mr
         submit_fail_refs(refs_p, opts != NULL && opts->num_returns > 0 ? opts->num_returns : 1, status);
     if (status != MRAY_OK) return status;
     if (number != NULL) ++*number;
-    look_for_late_death(ep, actor, &kind);
+    if (has_refs(args, n_args)) look_for_death(ep, actor, kind.target);
     return MRAY_OK;
 }
 

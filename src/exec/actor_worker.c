@@ -194,7 +194,6 @@ static void say_it_ends(actor_t *a)
             log_error("the end of an actor cannot be told: no record is free");
             return;
         }
-    atomic_store(&ep->sh->actor, 0);
 }
 
 /* Everything that stands here fails; afterwards pushes fail. */
@@ -253,6 +252,8 @@ void actor_worker_serve(ep_t *ep)
     if (!session_ends) {
         say_it_ends(a);
         close_inbox(a);
+        uint32_t id = a->id; /* if the agent has not done so: in a thread, the endpoint may be another's from now on */
+        atomic_compare_exchange_strong(&ep->sh->actor, &id, 0);
     }
     base_map_fini(&a->next);
     base_map_fini(&a->held);

@@ -32,7 +32,7 @@ struct actors {
     actors_head_t *head; /* rank 0's */
     uint32_t n_made;     /* serial of the last */
     obituary_t obituaries[MAX_OBITUARIES];
-    unsigned next_obituary;
+    unsigned next_obituary, n_gone;
 };
 
 const char *actors_end_text(uint32_t end)
@@ -122,9 +122,18 @@ static void cancel_all_waiting(actors_t *actors, uint32_t rank, uint32_t id)
 static void on_gone(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
 {
     actors_gone_t gone;
-    (void)src_rank, (void)bytes;
+    (void)src_rank;
     memcpy(&gone, body, sizeof gone);
-    if (gone.reason[0] != 0) remember(agent->actors, gone.rank, gone.id, gone.reason);
+    if (gone.reason[0] == 0) { /* an endpoint of this node made such a call later */
+        int keeper = agent->node->node_rank_of[gone.rank] >= 0 ? (int)gone.rank : agent->node->rank_of[0];
+        if (keeper != agent->node->rank) {
+            agent_send(agent, keeper, CONTROL_ACTOR_GONE, body, bytes);
+            return;
+        }
+    } else {
+        remember(agent->actors, gone.rank, gone.id, gone.reason);
+        atomic_store(&agent->ep->seg->hdr->dead_actors[agent->actors->n_gone++ % SEG_DEAD_ACTORS], (uint64_t)gone.rank << 32 | gone.id);
+    }
     cancel_all_waiting(agent->actors, gone.rank, gone.id);
 }
 
@@ -143,6 +152,9 @@ static void on_ends(agent_t *agent, int src_rank, const void *body, uint32_t byt
     actors_gone_t dead;
     (void)src_rank, (void)bytes;
     memcpy(&dead, body, sizeof dead);
+    /* First 0, then the search for calls that wait: who submits one later looks at this word afterwards. */
+    uint32_t id = dead.id;
+    atomic_compare_exchange_strong(&shared_of(agent->actors, id)->actor, &id, 0);
     bury(agent->actors, &dead);
 }
 

@@ -144,7 +144,7 @@ void actors_head_dead(actors_head_t *head, const actors_gone_t *dead)
     if (dead->id != 0) actor_table_remove(head->table, actor_table_find(head->table, dead->rank, dead->id));
     end_all_of(head, dead->maker);
     if (dead->id == 0 || !info->multi_node) return;
-    /* One rank of each other node looks for calls that wait there. */
+    /* The first rank of each other node looks for calls that wait there. */
     for (int r = 0, told = info->node_of_rank[dead->rank]; r < info->n_ranks; r++) {
         bool first = true;
         for (int q = 0; q < r && first; q++) first = info->node_of_rank[q] != info->node_of_rank[r];

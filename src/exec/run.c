@@ -155,7 +155,10 @@ static void call_and_stage(run_context_t *c)
     f->call(args + 1, ret);
     int missing;
     char text[BASE_ERROR_MAX];
-    if (c->failed) {
+    if (c->self != NULL && atomic_load(&c->ep->sh->actor_end) != 0) { /* killed while it ran: what it waited for did not come */
+        snprintf(text, sizeof text, "the actor died in '%s' (rank %d): its worker was ended", f->name, c->ep->node->rank);
+        stage_failure(c, MRAY_ERR_ACTOR_DIED, text);
+    } else if (c->failed) {
         stage_failure(c, MRAY_ERR_TASK, c->message);
     } else if ((status = stage_result(c, ret)) != MRAY_OK) {
         snprintf(text, sizeof text, "%s", mray_error_message());
