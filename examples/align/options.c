@@ -31,7 +31,7 @@ static const struct row rows[] = {
     {"--max-queries", "N", NUMBER_32, FIELD(max_queries), 1, INT32_MAX, 0, "take only the first N queries"},
     {"--max-subjects", "N", NUMBER_32, FIELD(max_subjects), 1, INT32_MAX, 0, "take only the first N proteins of the database"},
     {"--chunk-residues", "N", NUMBER_64, FIELD(chunk_residues), 1, ALIGN_CHUNK_RESIDUES_MAX_OPTION, ALIGN_CHUNK_RESIDUES_DEFAULT,
-     "residues of the database in one piece of work"},
+     "residues of the database in one piece of work, at most"},
 };
 
 enum { N_ROWS = sizeof rows / sizeof rows[0] };

@@ -1,6 +1,7 @@
 /* progress.c: see progress.h. */
 #include "progress.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -57,11 +58,24 @@ static void say_line(struct align_progress *progress)
     fflush(progress->out);
 }
 
+/* Open MPI gives a rank a pipe for stderr and copies what comes out of it to the stderr of mpirun, as it is. The rank's parent is mpirun,
+ * if on the same host, else a daemon without a terminal. */
+static bool is_terminal_of_mpirun(FILE *out)
+{
+    char path[64];
+    if (!getenv("OMPI_COMM_WORLD_RANK") || fileno(out) != STDERR_FILENO) return false;
+    snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)getppid(), STDERR_FILENO);
+    int fd = open(path, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    bool is_terminal = fd >= 0 && isatty(fd);
+    if (fd >= 0) close(fd);
+    return is_terminal;
+}
+
 void align_progress_start(struct align_progress *progress, FILE *out, uint64_t cells_total)
 {
     const char *term = getenv("TERM");
     *progress = (struct align_progress){.out = out, .cells_total = cells_total, .start_ns = now_ns()};
-    progress->is_terminal = isatty(fileno(out)) && !(term && strcmp(term, "dumb") == 0);
+    progress->is_terminal = (isatty(fileno(out)) || is_terminal_of_mpirun(out)) && !(term && strcmp(term, "dumb") == 0);
     if (progress->is_terminal) draw_bar(progress);
 }
 

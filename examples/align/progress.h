@@ -15,7 +15,7 @@ struct align_progress {
     uint32_t tenths_said;
 };
 
-/* out is a terminal or not; TERM=dumb counts as not. The clock starts. */
+/* out is a terminal or not; one whose mpirun has a terminal is, TERM=dumb counts as none. The clock starts. */
 void align_progress_start(struct align_progress *progress, FILE *out, uint64_t cells_total);
 
 /* So many more cells are done. */
