@@ -41,17 +41,23 @@ static void give_back(ep_t *ep, rid_t rid, _Atomic uint64_t *word)
     pool_free(&ep->records, seg, &seg->hdr->records, rid & 0xffffff);
 }
 
-/* Where ref i, or the first value behind n refs, starts in the body's stream: refs never straddle two records. */
+/* Where ref i starts in the body's stream: refs never straddle two records. */
 static uint32_t ref_off(unsigned i)
 {
-    if (i <= RECORD_MAIN_REFS) return i * (uint32_t)sizeof(record_ref_t);
+    if (i < RECORD_MAIN_REFS) return i * (uint32_t)sizeof(record_ref_t);
     unsigned j = i - RECORD_MAIN_REFS;
     return RECORD_BODY_BYTES + j / RECORD_EXT_REFS * RECORD_EXT_BODY_BYTES + j % RECORD_EXT_REFS * (uint32_t)sizeof(record_ref_t);
 }
 
+/* Where the values behind n refs start. Unlike a ref they may straddle, so the main record's last bytes are used, too. */
+static uint32_t values_off(unsigned n)
+{
+    return n == RECORD_MAIN_REFS ? n * (uint32_t)sizeof(record_ref_t) : ref_off(n);
+}
+
 rid_t record_alloc(ep_t *ep, unsigned n_refs, uint32_t body_bytes, record_t **rec_p)
 {
-    uint32_t total = ref_off(n_refs) + body_bytes;
+    uint32_t total = values_off(n_refs) + body_bytes;
     if (n_refs > RECORD_MAX_REFS || total > RECORD_MAX_BODY) return 0;
     rid_t rid = take(ep, RECORD_BUILDING);
     if (rid == 0) return 0;
@@ -125,7 +131,7 @@ record_ref_t *record_ref(const ep_t *ep, record_t *rec, unsigned i)
 void record_write(const ep_t *ep, record_t *rec, uint32_t off, const void *data, uint32_t bytes)
 {
     const uint8_t *from = data;
-    for (off += ref_off(rec->n_refs); bytes > 0;) {
+    for (off += values_off(rec->n_refs); bytes > 0;) {
         uint32_t room, n;
         uint8_t *to = stream_at(ep, rec, off, &room);
         n = bytes < room ? bytes : room;
@@ -137,7 +143,7 @@ void record_write(const ep_t *ep, record_t *rec, uint32_t off, const void *data,
 void record_read(const ep_t *ep, const record_t *rec, uint32_t off, void *data, uint32_t bytes)
 {
     uint8_t *to = data;
-    for (off += ref_off(rec->n_refs); bytes > 0;) {
+    for (off += values_off(rec->n_refs); bytes > 0;) {
         uint32_t room, n;
         const uint8_t *from = stream_at(ep, (record_t *)(uintptr_t)rec, off, &room);
         n = bytes < room ? bytes : room;
