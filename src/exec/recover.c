@@ -28,6 +28,7 @@
 #include "run.h"
 #include "runq.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,14 +124,16 @@ static void finish_push(const death_t *d)
     if (!there && atomic_load(&rec->word) == word) (void)route_push(d->ep, rid, rec, target);
 }
 
-/* Somebody alive is on the way into pushing exactly this record: that endpoint will see the closed inbox. */
-static bool somebody_pushes(const death_t *d, rid_t rid, uint64_t word)
+/* Is somebody else on the way into pushing exactly this record? dead: one whose agent has yet to bury it. */
+static bool somebody_pushes(const death_t *d, rid_t rid, uint64_t word, bool dead)
 {
     uint64_t push = rid | (uint64_t)record_word_gen(word) << 32;
     for (int p = 0; p < d->ep->node->n_node_ranks; p++)
         for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
-            for (uint64_t m = atomic_load(&d->ep->node->segs[p].hdr->open_mask[w]); m != 0; m &= m - 1)
-                if (atomic_load(&ep_shared_at(d->ep->node, ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m)))->journal.push) == push) return true;
+            for (uint64_t m = atomic_load(&d->ep->node->segs[p].hdr->open_mask[w]); m != 0; m &= m - 1) {
+                const ep_shared_t *sh = ep_shared_at(d->ep->node, ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m)));
+                if (sh != d->ep->sh && atomic_load(&sh->journal.push) == push && (atomic_load(&sh->state) == EP_DEAD) == dead) return true;
+            }
     return false;
 }
 
@@ -210,9 +213,13 @@ static void again_or_fail(const death_t *d, rid_t rid, record_t *rec, uint64_t w
 
 static void redirect(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
 {
-    if (somebody_pushes(d, rid, word) || atomic_load(&rec->word) != word) return;
+    /* A pusher that lives got in before the inbox was closed, or sees it closed and takes the record elsewhere. Which of both shows when it
+     * is through: the record still stands here, or not. One that died is its own agent's, which then finds the inbox closed. */
+    while (atomic_load(&rec->word) == word && somebody_pushes(d, rid, word, false)) sched_yield();
+    if (atomic_load(&rec->word) != word || somebody_pushes(d, rid, word, true)) return;
     if (rec->kind == RECORD_CONTROL || rec->kind == RECORD_NOTIFY) return; /* never to a worker */
     if (rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR) {
+        if (!atomic_compare_exchange_strong(&rec->word, &word, record_word(RECORD_RUNNING, d->ep->gid, record_word_gen(word)))) return;
         const mray_function *f = functions_at(rec->fn);
         char text[BASE_ERROR_MAX];
         snprintf(text, sizeof text, "the actor died before '%s' (rank %d): its worker %s", f != NULL ? f->name : "?", d->ep->node->rank, d->how);
