@@ -45,8 +45,8 @@ static void draw_bar(struct align_progress *progress)
     int filled = (int)(share_done(progress) * BAR_LETTERS);
     for (int i = 0; i < BAR_LETTERS; i++) bar[i] = i < filled ? '#' : '.';
     bar[BAR_LETTERS] = 0;
-    fprintf(progress->out, "\r[%s] %3d%%  %6.2f GCUPS  %4.0f s left ", bar, (int)(share_done(progress) * 100),
-            align_progress_gcups(progress), seconds_left(progress));
+    fprintf(progress->out, "\r[%s] %3d%%", bar, (int)(share_done(progress) * 100));
+    if (filled > 0) fprintf(progress->out, "  %6.2f GCUPS  %4.0f s left ", align_progress_gcups(progress), seconds_left(progress));
     fflush(progress->out);
     progress->drawn_ns = now_ns();
 }
