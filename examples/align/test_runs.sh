@@ -36,6 +36,7 @@ examples=/usr/share/doc/mmseqs2/example-data
 if [[ -r $examples/QUERY.fasta.gz && -r $examples/DB.fasta.gz ]]; then
     query=$examples/QUERY.fasta.gz db=$examples/DB.fasta.gz
 else
+    query=query.fasta db=db.fasta
     make_proteins 50 4711 >$query
     { head -n 2 $query | sed 's/>.*/>the_first_query/'; make_proteins 500 815; } >$db
 fi
