@@ -153,3 +153,13 @@ uint32_t actor_table_count(const actor_table_t *table, uint32_t rank)
 {
     return rank < table->n_ranks ? table->counts[rank] : 0;
 }
+
+void actor_table_kept(const actor_table_t *table, uint32_t rank, uint32_t resource, uint64_t *cpu_p, uint64_t *amount_p)
+{
+    *cpu_p = *amount_p = 0;
+    for (size_t i = 0; i < table->n_rows; i++) {
+        if (table->rows[i].rank != rank) continue;
+        *cpu_p += table->rows[i].shape.cpu;
+        if (resource != 0 && table->rows[i].shape.resource == resource) *amount_p += table->rows[i].shape.amount;
+    }
+}

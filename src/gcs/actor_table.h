@@ -8,6 +8,8 @@
 #ifndef MRAY_GCS_ACTOR_TABLE_H
 #define MRAY_GCS_ACTOR_TABLE_H
 
+#include "node_table.h"
+
 #include <mray/ref.h>
 #include <mray/status.h>
 #include <stdbool.h>
@@ -27,6 +29,7 @@ typedef struct {
     uint32_t id;                 /* 0: being made */
     uint32_t class_fn;           /* constructor's place in the function table */
     actor_maker_t maker;
+    node_shape_t shape;          /* what it keeps while it lives */
     mray_ref reply;              /* who waits for it to be made */
     bool detached;               /* outlives its maker */
     bool doomed;                 /* its maker died while it was being made */
@@ -52,5 +55,7 @@ void actor_table_forget_name(actor_table_t *table, uint32_t ticket);
 void actor_table_remove(actor_table_t *table, uint32_t ticket);
 /* Actors on a rank, those being made included. */
 uint32_t actor_table_count(const actor_table_t *table, uint32_t rank);
+/* What the actors on a rank keep: CPUs, and of one resource. */
+void actor_table_kept(const actor_table_t *table, uint32_t rank, uint32_t resource, uint64_t *cpu_p, uint64_t *amount_p);
 
 #endif

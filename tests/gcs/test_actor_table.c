@@ -94,6 +94,33 @@ static void test_a_maker_finds_what_is_not_detached(void **state)
     actor_table_destroy(table);
 }
 
+static void test_what_actors_keep_is_summed_by_rank(void **state)
+{
+    (void)state;
+    actor_table_t *table;
+    uint64_t cpu, amount;
+    uint32_t first, ticket;
+    assert_int_equal(actor_table_create(2, &table), MRAY_OK);
+    actor_row_t row = row_of("", 1, 1);
+    row.shape = (node_shape_t){.cpu = 5000, .resource = 77, .amount = 300};
+    assert_int_equal(actor_table_add(table, &row, &first), MRAY_OK);
+    assert_int_equal(actor_table_add(table, &row, &ticket), MRAY_OK);
+    row.shape.resource = 78;
+    assert_int_equal(actor_table_add(table, &row, &ticket), MRAY_OK);
+    row.rank = 0;
+    assert_int_equal(actor_table_add(table, &row, &ticket), MRAY_OK);
+    actor_table_kept(table, 1, 77, &cpu, &amount);
+    assert_int_equal(cpu, 15000);
+    assert_int_equal(amount, 600);
+    actor_table_kept(table, 1, 0, &cpu, &amount);
+    assert_int_equal(amount, 0);
+    actor_table_remove(table, first);
+    actor_table_kept(table, 1, 77, &cpu, &amount);
+    assert_int_equal(cpu, 10000);
+    assert_int_equal(amount, 300);
+    actor_table_destroy(table);
+}
+
 /* Against a plain list: what is there is found, what is gone is not. */
 static void test_many_come_and_go(void **state)
 {
@@ -143,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_an_actor_is_found_once_it_is_made),
         cmocka_unit_test(test_a_name_is_taken_until_it_is_forgotten),
         cmocka_unit_test(test_a_maker_finds_what_is_not_detached),
+        cmocka_unit_test(test_what_actors_keep_is_summed_by_rank),
         cmocka_unit_test(test_many_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
