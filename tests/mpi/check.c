@@ -156,12 +156,25 @@ size_t check_store_used(void)
     return sum;
 }
 
+int check_tasks_left(void)
+{
+    static char text[1 << 16];
+    int sum = 0, n_lines = 0;
+    (void)mray_status_report(text, sizeof text);
+    for (const char *at = text; (at = strstr(at, " tasks")) != NULL; at += 6, n_lines++) {
+        const char *number = at;
+        while (number > text && number[-1] >= '0' && number[-1] <= '9') number--;
+        sum += atoi(number);
+    }
+    return n_lines > 0 ? sum : -1;
+}
+
 bool check_store_settles(size_t used_before)
 {
     size_t used = 0;
     for (double end = check_seconds() + 2; check_seconds() < end; nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL))
-        if ((used = check_store_used()) <= used_before) return true;
-    fprintf(stderr, "stores: %zu bytes used, %zu before\n", used, used_before);
+        if ((used = check_store_used()) <= used_before && check_tasks_left() == 0) return true;
+    fprintf(stderr, "stores: %zu bytes used, %zu before; %d tasks left\n", used, used_before, check_tasks_left());
     return false;
 }
 

@@ -63,7 +63,9 @@ mray_task_opts check_on_rank(int rank);
 
 /* Bytes used in the stores of all ranks. */
 size_t check_store_used(void);
-/* Wait up to two seconds, since frees travel, until the stores are at most as full as they were: true if they are. */
+/* Tasks and calls of this node that are not finished, from mray_status_report(). */
+int check_tasks_left(void);
+/* Wait up to two seconds, since frees travel, until no task is left and the stores are at most as full as they were: true if so. */
 bool check_store_settles(size_t used_before);
 /* Wait for a ref whose type does not matter; its status. */
 int check_done(mray_ref ref);

@@ -162,7 +162,7 @@ static void wait_for_some(dag_t *d)
     for (size_t i = 0; i < n; i++) {
         char buf[8];
         counted += ready[i];
-        if (ready[i]) CHECK(mray_get_bytes(refs[i], buf, 0, (mray_type){.dtype = MRAY_BYTES, .size = 1}, 0, NULL) != MRAY_ERR_TIMEOUT);
+        if (ready[i]) CHECK(mray_get_bytes(refs[i], buf, 0, (mray_type){.dtype = MRAY_BYTES, .size = 1}, 10000000000, NULL) != MRAY_ERR_TIMEOUT);
     }
     CHECK_EQUAL(counted, n_ready);
 }

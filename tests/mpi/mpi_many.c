@@ -1,4 +1,4 @@
-/* mpi_many.c: many tasks: 200,000 small ones, a chain of 100,000, fan-out and fan-in of 1000, and as many that wait for one object. */
+/* mpi_many.c: many tasks: 200,000 small ones, 70,000 of two results, a chain of 100,000, fan-out and fan-in of 1000, and as many that wait for one object. */
 /* ranks: local 1 2 4 */
 /* sanitize: none */
 #include "check.h"
@@ -32,6 +32,29 @@ static void test_many_small_tasks(void)
     for (int i = 0; i < N; i++) sum += take(refs[i]);
     CHECK(sum == expected);
     free(refs);
+}
+
+MRAY_TASK(int64_t, halves, int64_t, x)
+{
+    if (mray_return(1, x - x / 2) != MRAY_OK) mray_fail("mray_return: %s", mray_error_message());
+    return x / 2;
+}
+
+/* More than there are chunks in the slot table, one after the other: their slots must be used again. */
+static void test_many_tasks_of_several_results(void)
+{
+    enum { N = 70000, AT_A_TIME = 100 };
+    mray_ref refs[AT_A_TIME][2];
+    int64_t sum = 0;
+    for (int n = 0; n < N; n += AT_A_TIME) {
+        for (int i = 0; i < AT_A_TIME; i++) {
+            int status = mray_remote_n(refs[i], 2, halves, n + i);
+            CHECK_OK(status);
+            if (status != MRAY_OK) return;
+        }
+        for (int i = 0; i < AT_A_TIME; i++) sum += take(refs[i][0]) + take(refs[i][1]);
+    }
+    CHECK_EQUAL(sum, (int64_t)N * (N - 1) / 2);
 }
 
 static void test_a_long_chain(void)
@@ -106,6 +129,7 @@ int main(int argc, char **argv)
     check_init(&argc, &argv, NULL);
     size_t used = check_store_used();
     test_many_small_tasks();
+    test_many_tasks_of_several_results();
     test_a_long_chain();
     test_a_chain_behind_a_gate();
     test_fan_out_and_fan_in();

@@ -390,7 +390,7 @@ MRAY_TASK(int64_t, fan, int, width, int, depth)
         for (int i = 0; i < width; i++) {
             int64_t x = 0;
             if (!ready[i] || taken[i]) continue;
-            if (mray_get_timeout(refs[i], &x, 0) != MRAY_OK) mray_fail("get: %s", mray_error_message());
+            if (mray_get_timeout(refs[i], &x, 10000000000) != MRAY_OK) mray_fail("get: %s", mray_error_message());
             taken[i] = true;
             sum += x;
         }
