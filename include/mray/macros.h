@@ -5,7 +5,7 @@
 #ifndef MRAY_MACROS_H
 #define MRAY_MACROS_H
 
-#include <mray/task.h>
+#include <mray/types.h>
 #include <stdbool.h>
 
 /* The empty argument lists and statement-free tricks below are fine with GCC and Clang, and noisy under -pedantic. */
@@ -30,14 +30,6 @@
     X(double, MRAY_FLOAT64) X(int, MRAY_INT32)
 #define MRAY_ARRAY_TYPE_ROW(T, D) MRAY_ARRAY_TYPE(T)
 MRAY_EACH_SCALAR(MRAY_ARRAY_TYPE_ROW)
-
-/* The layout every mray_array_* shares, for the library. */
-typedef struct mray_array_any {
-    void *data;
-    size_t n;
-    int ndim;
-    const uint64_t *dims;
-} mray_array_any;
 
 /* dtype of an expression; anything that is not listed is bytes. long and long long are both 64 bits wide here. */
 #define MRAY_DTYPE_OF(x)                                                                                                     \
@@ -133,11 +125,6 @@ typedef struct mray_array_any {
  * values in C: pass mray_array_of(pointer, n). */
 #define MRAY_ARG(x)                                                                                                           \
     mray_arg_make((mray_type)MRAY_TYPE_OF(x), (__typeof__(x)[1]){x})
-static inline mray_arg mray_arg_make(mray_type type, const void *p)
-{
-    if (type.is_array) return (mray_arg){type, ((const mray_array_any *)p)->data, ((const mray_array_any *)p)->n};
-    return (mray_arg){type, p, 1};
-}
 #define MRAY_ARGS_0(dummy) NULL, 0
 #define MRAY_ARGS_1(dummy, a) (mray_arg[]){MRAY_ARG(a)}, 1
 #define MRAY_ARGS_2(dummy, a, b) (mray_arg[]){MRAY_ARG(a), MRAY_ARG(b)}, 2
@@ -169,9 +156,4 @@ static inline mray_arg mray_arg_make(mray_type type, const void *p)
     ((mray_array_##T){.data = mray_return_array_alloc((mray_type)MRAY_TYPE_OF_NAME(T), (count)), .n = (count), .ndim = 1})
 /** Set result i of a task with several results from an expression. */
 #define mray_return(i, x) mray_return_arg((i), MRAY_ARG(x))
-static inline int mray_return_arg(int i, mray_arg a)
-{
-    return mray_set_return(i, a.type, a.data, a.n);
-}
-
 #endif

@@ -3,6 +3,7 @@
 #define MRAY_MRAY_H
 
 #include <mray/init.h>
+#include <mray/kv.h>
 #include <mray/object.h>
 #include <mray/ref.h>
 #include <mray/status.h>

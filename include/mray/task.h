@@ -128,6 +128,16 @@ MRAY_API int mray_task_current(mray_task_info *info_p);
 #endif
 
 #ifndef __cplusplus
+/* What the macros expand to. */
+static inline mray_arg mray_arg_make(mray_type type, const void *p)
+{
+    if (type.is_array) return (mray_arg){type, ((const mray_array_any *)p)->data, ((const mray_array_any *)p)->n};
+    return (mray_arg){type, p, 1};
+}
+static inline int mray_return_arg(int i, mray_arg a)
+{
+    return mray_set_return(i, a.type, a.data, a.n);
+}
 #include <mray/macros.h>
 #endif
 #endif

@@ -51,6 +51,14 @@ typedef struct mray_view {
     mray_ref pinned;                /**< the library's: what mray_view_release() gives back */
 } mray_view;
 
+/** The layout that every mray_array(T) shares, for other languages. */
+typedef struct mray_array_any {
+    void *data;
+    size_t n;
+    int ndim;
+    const uint64_t *dims;
+} mray_array_any;
+
 #ifdef __cplusplus
 extern "C" {
 #endif

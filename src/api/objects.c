@@ -116,6 +116,14 @@ int mray_create(size_t size, mray_type type, const mray_put_opts *opts, void **d
     return MRAY_OK;
 }
 
+/* Made by mray_create() on this endpoint, and not published. Results of tasks have a producing record. */
+static bool is_unsealed(const ep_t *ep, sid_t sid)
+{
+    const slot_t *slot = slot_at(ep, sid);
+    return !slot_is_ready(slot) && slot_producer(ep, slot) == 0 && slot->kind != SLOT_KIND_NONE && slot->creator_index == (ep->gid & 0xff) &&
+           sid >> 24 == ep->gid >> 8;
+}
+
 int mray_seal(mray_ref ref)
 {
     sid_t sid;
@@ -123,8 +131,7 @@ int mray_seal(mray_ref ref)
     if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
     int status = slot_find(ep, ref, &sid);
     if (status != MRAY_OK) return status;
-    slot_t *slot = sid != 0 ? slot_at(ep, sid) : NULL;
-    if (slot == NULL || slot_is_ready(slot) || slot->kind == SLOT_KIND_NONE || slot->creator_index != (ep->gid & 0xff))
+    if (sid == 0 || !is_unsealed(ep, sid))
         return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_seal: the object is sealed already, or was not made here by mray_create()");
     object_publish(ep, sid);
     return MRAY_OK;
@@ -323,7 +330,14 @@ int mray_release(mray_ref ref)
     if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
     int status = slot_find(ep, ref, &sid);
     if (status != MRAY_OK) return status;
-    return sid != 0 ? slot_release_ref(ep, sid) : submit_release_remote(ep, ref);
+    if (sid == 0) return submit_release_remote(ep, ref);
+    if (is_unsealed(ep, sid)) {
+        /* Nobody will make it any more: who waits for it gets an error. */
+        object_unstage(ep, sid);
+        object_stage_error(ep, sid, MRAY_ERR_OBJECT_LOST, "the object was released before it was sealed");
+        object_publish(ep, sid);
+    }
+    return slot_release_ref(ep, sid);
 }
 
 int mray_release_many(const mray_ref *refs, size_t n)

@@ -92,6 +92,13 @@ static void undo(session_t *s)
     session_now = NULL;
 }
 
+/* The window and reads that are still open go before what they point into. */
+static void close_and_undo(session_t *s)
+{
+    net_close(s->net);
+    undo(s);
+}
+
 static int start_agent(session_t *s)
 {
     upcalls_install();
@@ -131,10 +138,15 @@ static int start(session_t *s, const mray_init_opts *opts)
     int status = agree(s, functions_build());
     if (status == MRAY_OK) status = agree(s, session_compare_programs(s));
     if (status == MRAY_OK) status = agree(s, session_divide_cores(s, opts));
+    if (status == MRAY_OK) status = agree(s, session_read_resources(s, opts));
     if (status == MRAY_OK) status = session_make_segment(s, opts, &description);
     if (status == MRAY_OK) status = agree(s, start_agent(s));
     if (status == MRAY_OK) status = net_attach_segment(s->net, s->node->segs[s->node->node_rank].rw, s->node->segs[s->node->node_rank].bytes);
-    if (status == MRAY_OK) status = agree(s, session_start_workers(s, zygote, &description));
+    if (status == MRAY_OK) {
+        session_say_hello(s);
+        status = agree(s, session_start_workers(s, zygote, &description));
+    }
+    if (status == MRAY_OK) session_await_hellos(s);
     seg_close_fd(&s->name); /* all have it mapped: nothing in the system names it any more */
     return status;
 }
@@ -199,7 +211,10 @@ static _Noreturn void serve_sessions(session_t *s, const mray_init_opts *opts)
         s->net = standby;
         standby = NULL;
         session_now = s;
-        if (start(s, opts) != MRAY_OK) leave(1); /* rank 0 says why */
+        if (start(s, opts) != MRAY_OK) {
+            close_and_undo(s);
+            leave(0); /* rank 0 says why, and decides the job's exit code */
+        }
     }
 }
 
@@ -248,21 +263,22 @@ int mray_init(int *argc, char ***argv, const mray_init_opts *opts)
     session_now = s;
     status = start(s, opts);
     if (net_info(s->net)->rank != 0) {
-        if (status != MRAY_OK) leave(1);
+        if (status != MRAY_OK) {
+            close_and_undo(s);
+            leave(0); /* rank 0 says why, and decides the job's exit code */
+        }
         serve_sessions(s, opts);
     }
     if (status == MRAY_OK) status = agent_start_helper(s->agent);
     if (status != MRAY_OK) {
-        net_t *net = s->net;
         (void)say(status);
-        undo(s);
-        net_close(net);
+        close_and_undo(s);
         net_shutdown_mpi();
     }
     return status;
 }
 
-int mray_init_on(const void *mpi_comm_p, const mray_init_opts *opts);
+MRAY_API int mray_init_on(const void *mpi_comm_p, const mray_init_opts *opts);
 int mray_init_on(const void *mpi_comm_p, const mray_init_opts *opts)
 {
     session_t *s;
@@ -280,10 +296,8 @@ int mray_init_on(const void *mpi_comm_p, const mray_init_opts *opts)
     /* With several nodes and an MPI that allows one thread only, progress is made inside mray calls. */
     if (status == MRAY_OK && !(s->node->multi_node && net_info(s->net)->polled_only)) status = agent_start_helper(s->agent);
     if (status != MRAY_OK) {
-        net_t *net = s->net;
         (void)say(status);
-        undo(s);
-        net_close(net);
+        close_and_undo(s);
     }
     return status;
 }
@@ -298,15 +312,12 @@ static void stop_workers(session_t *s)
 
 static void end_session(session_t *s)
 {
-    net_t *net = s->net;
     bool world = !s->embedded;
     agent_stop_helper(s->agent);
     stop_workers(s);
     /* Segments are read by other ranks until all have come here. */
-    (void)net_barrier(net);
-    session_now = NULL;
-    undo(s);
-    net_close(net);
+    (void)net_barrier(s->net);
+    close_and_undo(s);
     if (world && net_open_world(NULL, NULL, &standby) != MRAY_OK) standby = NULL;
 }
 

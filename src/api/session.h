@@ -6,6 +6,7 @@
 #include "config.h"
 #include "net.h"
 #include "node.h"
+#include "node_table.h"
 #include "topo.h"
 #include "zygote.h"
 
@@ -23,6 +24,7 @@ typedef struct {
     bool threads;     /* worker mode */
     bool embedded;    /* the caller's communicator: every rank returns from init */
     int total_workers;
+    node_hello_t has; /* what this rank has, for the node table */
 } session_t;
 
 /* NULL outside a session, and in worker processes. */
@@ -35,6 +37,9 @@ ep_t *session_endpoint(const char *what);
 int session_make_segment(session_t *s, const mray_init_opts *opts, node_description_t *description);
 int session_divide_cores(session_t *s, const mray_init_opts *opts);
 int session_compare_programs(session_t *s);
+int session_read_resources(session_t *s, const mray_init_opts *opts);
+void session_say_hello(session_t *s);
+void session_await_hellos(session_t *s);
 int session_start_workers(session_t *s, zygote_t *zygote, const node_description_t *description);
 
 #endif

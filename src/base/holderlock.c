@@ -12,6 +12,8 @@
 /* About 2 us of pauses on current cores: longer than a critical section, much shorter than a sleep and a wake. */
 enum { N_SPINS = 64 };
 
+_Thread_local void (*holderlock_stuck_fn)(void) = NULL;
+
 void holderlock_init(holderlock_t *lock)
 {
     atomic_init(&lock->word, 0);
@@ -38,7 +40,7 @@ static void sleep_and_take(holderlock_t *lock, uint32_t id)
             !atomic_compare_exchange_strong_explicit(&lock->word, &seen, seen | SLEEP_BIT, memory_order_relaxed, memory_order_relaxed))
             continue;
         int rc = base_futex_wait(&lock->word, seen | SLEEP_BIT, HOLDERLOCK_SLEEP_NS);
-        (void)rc; /* woken, changed or time over: look again */
+        if (rc == MRAY_ERR_TIMEOUT && holderlock_stuck_fn != NULL) holderlock_stuck_fn(); /* else woken or changed: look again */
     }
 }
 

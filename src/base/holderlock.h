@@ -38,6 +38,10 @@ void holderlock_acquire(holderlock_t *lock, uint32_t id);
 bool holderlock_try(holderlock_t *lock, uint32_t id);
 void holderlock_release(holderlock_t *lock, uint32_t id);
 
+/* Called in this thread each time it has waited HOLDERLOCK_SLEEP_NS for some lock; NULL: nothing. An agent uses it to look for dead
+ * holders while it cannot do its rounds. It must not take a lock that is held by the living. */
+extern _Thread_local void (*holderlock_stuck_fn)(void);
+
 /* Who holds it now; 0 for nobody. Only the answer "I do" can be relied on. */
 uint32_t holderlock_holder(const holderlock_t *lock);
 

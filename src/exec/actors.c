@@ -312,6 +312,11 @@ int actors_create(agent_t *agent, actors_t **actors_p)
     return MRAY_OK;
 }
 
+int actors_round(actors_t *actors)
+{
+    return actors->head != NULL ? actors_head_round(actors->head) : 0;
+}
+
 void actors_destroy(actors_t *actors)
 {
     if (actors == NULL) return;

@@ -59,6 +59,8 @@ static inline actor_maker_t actors_maker(const ep_shared_t *sh, int rank, uint16
 
 int actors_create(agent_t *agent, actors_t **actors_p);
 void actors_destroy(actors_t *actors);
+/* Returns how many things it did. */
+int actors_round(actors_t *actors);
 /* A METHOD or ACTOR record that is not for an endpoint of this node's queues yet. */
 void actors_on_record(actors_t *actors, rid_t rid, record_t *rec);
 /* The process of an actor or a worker ended, and the node was made whole. */

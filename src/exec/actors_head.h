@@ -17,6 +17,8 @@ typedef struct {
 } actors_made_t;
 
 void actors_head_place(actors_head_t *head, const actors_place_t *place);
+/* Actors that wait for room. */
+int actors_head_round(actors_head_t *head);
 void actors_head_made(actors_head_t *head, const actors_made_t *made);
 void actors_head_find(actors_head_t *head, const actors_find_t *find);
 void actors_head_forget(actors_head_t *head, uint32_t rank, uint32_t id);

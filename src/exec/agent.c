@@ -5,8 +5,12 @@
 #include "clock.h"
 #include "crew.h"
 #include "error.h"
+#include "head.h"
+#include "kv_service.h"
+#include "leases.h"
 #include "log.h"
 #include "proxies.h"
+#include "recover.h"
 #include "remote.h"
 #include "request.h"
 #include "route.h"
@@ -82,6 +86,9 @@ int agent_create(node_t *node, net_t *net, agent_t **agent_p)
     if (status == MRAY_OK) status = proxies_create(agent, &agent->proxies);
     if (status == MRAY_OK) status = actors_create(agent, &agent->actors);
     if (status == MRAY_OK) status = shapes_create(agent, &agent->shapes);
+    if (status == MRAY_OK) status = leases_create(agent, &agent->leases);
+    if (status == MRAY_OK) status = head_create(agent, &agent->head);
+    if (status == MRAY_OK) status = kv_service_create(agent, &agent->kv);
     if (status != MRAY_OK) {
         agent_destroy(agent);
         return status;
@@ -97,6 +104,9 @@ int agent_create(node_t *node, net_t *net, agent_t **agent_p)
 void agent_destroy(agent_t *agent)
 {
     if (agent == NULL) return;
+    kv_service_destroy(agent->kv);
+    head_destroy(agent->head);
+    leases_destroy(agent->leases);
     shapes_destroy(agent->shapes);
     actors_destroy(agent->actors);
     proxies_destroy(agent->proxies);
@@ -108,13 +118,6 @@ void agent_destroy(agent_t *agent)
     agent_here = NULL;
 }
 
-/* What came from another node runs in this rank; anything else wherever route.h finds a worker. */
-static uint16_t worker_for(agent_t *agent, const record_t *rec)
-{
-    if (rec->kind != RECORD_TASK) return 0;
-    return rec->actor == RECORD_HERE ? route_pick_own(agent->ep, 0) : route_pick_worker(agent->ep, rec, 0);
-}
-
 void agent_dispatch(agent_t *agent, rid_t rid)
 {
     record_t *rec = record_at(agent->ep, rid);
@@ -122,18 +125,14 @@ void agent_dispatch(agent_t *agent, rid_t rid)
         actors_on_record(agent->actors, rid, rec);
         return;
     }
-    if (agent->node->multi_node && remote_localise(agent->remote, rid, rec)) return;
-    uint16_t worker = worker_for(agent, rec);
-    if (worker != 0 && route_push(agent->ep, rid, rec, worker)) return;
-    if (agent->node->multi_node && rec->actor != RECORD_HERE) { /* XXX leases */
-        static int next;
-        for (int i = 0; i < agent->node->n_ranks; i++) {
-            int r = next++ % agent->node->n_ranks;
-            if (r == 0 || agent->node->node_rank_of[r] >= 0) continue;
-            remote_forward(agent->remote, rid, r);
-            return;
-        }
+    if (rec->actor != RECORD_HERE) {
+        leases_on_task(agent->leases, rid, rec);
+        return;
     }
+    /* It came from another node to be run by this rank. */
+    if (remote_localise(agent->remote, rid, rec)) return;
+    uint16_t worker = route_pick_own(agent->ep, 0);
+    if (worker != 0 && route_push(agent->ep, rid, rec, worker)) return;
     /* Nobody takes it now: keep it, and have a worker made if too few run. */
     atomic_store_explicit(&rec->next, 0, memory_order_relaxed);
     if (agent->backlog_head == 0)
@@ -169,6 +168,16 @@ static void on_control(agent_t *agent, rid_t rid, record_t *rec)
     handlers[type](agent, src, body, bytes);
 }
 
+static void on_ready_record(agent_t *agent, rid_t rid, record_t *rec)
+{
+    if (rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR)
+        actors_on_record(agent->actors, rid, rec);
+    else if (rec->shape != 0)
+        shapes_on_record(agent->shapes, rid, rec);
+    else
+        agent_dispatch(agent, rid);
+}
+
 static int read_inbox(agent_t *agent)
 {
     int n = 0;
@@ -176,20 +185,12 @@ static int read_inbox(agent_t *agent)
     while (rid != 0) {
         record_t *rec = record_at(agent->ep, rid);
         rid_t next = atomic_load_explicit(&rec->next, memory_order_relaxed);
-        uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
-        bool linked_only = (word & RECORD_WORD_INLINE) != 0; /* somebody runs it inside a get */
-        if (linked_only)
-            runq_let_go(agent->ep, rid, rec);
-        else if (rec->kind == RECORD_CONTROL)
+        if (rec->kind == RECORD_CONTROL)
             on_control(agent, rid, rec);
         else if (rec->kind == RECORD_NOTIFY)
             remote_on_notify(agent->remote, rid, rec);
-        else if (rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR)
-            actors_on_record(agent->actors, rid, rec);
-        else if (rec->shape != 0)
-            shapes_on_record(agent->shapes, rid, rec);
-        else
-            agent_dispatch(agent, rid);
+        else if (runq_take_over(agent->ep, rid, agent->ep->gid)) /* else somebody runs it inside a get */
+            on_ready_record(agent, rid, rec);
         n++;
         rid = next;
     }
@@ -219,32 +220,48 @@ static int balance(agent_t *agent)
     unsigned n = runq_take(agent->ep, ep_shared_at(node, victim), victim, want, rids);
     for (unsigned i = 0; i < n; i++) {
         record_t *rec = record_at(agent->ep, rids[i]);
-        uint16_t worker = route_pick_worker(agent->ep, rec, victim);
-        if (worker == 0 || !route_push(agent->ep, rids[i], rec, worker)) agent_dispatch(agent, rids[i]);
+        uint16_t worker = route_pick_worker(agent->ep, rids[i], rec, victim);
+        if (worker == 0 || !route_push(agent->ep, rids[i], rec, worker)) on_ready_record(agent, rids[i], rec);
     }
     return (int)n;
 }
 
+/* This thread is in a round and waits for a lock: its holder may be a dead worker that only this agent can bury. */
+static void on_stuck(void)
+{
+    recover_release_locks(agent_here);
+}
+
 int agent_round(agent_t *agent)
 {
+    void (*outer)(void) = holderlock_stuck_fn;
+    holderlock_stuck_fn = on_stuck;
     int n = read_inbox(agent);
     n += crew_round(agent->crew);
     n += retry_backlog(agent);
     n += balance(agent);
     n += shapes_round(agent->shapes);
+    n += actors_round(agent->actors);
+    n += leases_round(agent->leases);
+    uint64_t shapes_ns = shapes_nap_ns(agent->shapes), leases_ns = leases_nap_ns(agent->leases);
+    atomic_store_explicit(&agent->nap_ns, shapes_ns < leases_ns ? shapes_ns : leases_ns, memory_order_relaxed);
     n += proxies_round(agent->proxies);
     if (agent->node->multi_node) n += net_poll(agent->net);
+    holderlock_stuck_fn = outer;
     return n;
 }
 
 static bool something_waits(const agent_t *agent)
 {
-    return !ep_inbox_empty(agent->ep->sh) || atomic_load(&agent->ep->seg->hdr->balance) != 0 || crew_has_news(agent->crew) || atomic_load(&agent->stop);
+    return !ep_inbox_empty(agent->ep->sh) || atomic_load(&agent->ep->seg->hdr->balance) != 0 || crew_has_news(agent->crew) ||
+           shapes_has_news(agent->shapes) || atomic_load(&agent->ep->seg->hdr->lease_listen) == 2 || atomic_load(&agent->stop);
 }
 
 /* The lock is free while this thread sleeps: the driver may run rounds itself meanwhile. */
 static void sleep_until_woken(agent_t *agent, uint64_t limit_ns)
 {
+    uint64_t nap_ns = atomic_load_explicit(&agent->nap_ns, memory_order_relaxed);
+    if (limit_ns > nap_ns) limit_ns = nap_ns;
     ep_sleep_prepare(agent->ep);
     if (something_waits(agent))
         ep_sleep_cancel(agent->ep);

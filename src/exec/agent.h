@@ -19,6 +19,9 @@ typedef struct remote remote_t;
 typedef struct proxies proxies_t;
 typedef struct actors actors_t;
 typedef struct shapes shapes_t;
+typedef struct leases leases_t;
+typedef struct head head_t;
+typedef struct kv kv_t;
 
 typedef struct agent {
     ep_t *ep; /* used under the lock only */
@@ -29,9 +32,13 @@ typedef struct agent {
     remote_t *remote;   /* tasks and results of other nodes */
     proxies_t *proxies; /* objects of other nodes */
     actors_t *actors; /* this rank's actors */
-    shapes_t *shapes; /* tasks that want more than one CPU */
+    shapes_t *shapes; /* tasks that want something else than one CPU */
+    leases_t *leases; /* where tasks of this rank may run */
+    kv_t *kv;         /* rank 0: the key-value store; else NULL */
+    head_t *head;     /* rank 0: the cluster's tables; else NULL */
     rid_t backlog_head, backlog_tail; /* ready tasks that found no worker */
     idle_ladder_t ladder;
+    _Atomic uint64_t nap_ns; /* how long it may sleep, as the last round found */
     _Atomic bool stop;   /* the session ends: agent_serve() returns */
     bool peer_lost;
     pthread_t helper;

@@ -9,7 +9,10 @@
 #include <stdbool.h>
 
 /* Values larger than this travel as objects of their own. */
-enum { ARGS_MAX_INLINE = 256 };
+enum {
+    ARGS_MAX_INLINE = 256,
+    ARGS_MAX_BODY = 512, /* and so do those for which no room is left */
+};
 
 /* Can an argument be given for a parameter? Sets the error sentence if not (what: the call, i: from 0). */
 int args_check(const char *what, int i, const mray_type *param, const mray_arg *arg);

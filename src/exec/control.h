@@ -31,6 +31,9 @@ typedef enum {
     CONTROL_LEASE_GRANT,  /* from rank 0 */
     CONTROL_LEASE_RETURN, /* to rank 0 */
     CONTROL_NODE_HELLO,   /* to rank 0: what a rank has */
+    CONTROL_RESOURCE_NAME, /* to the own agent: the name behind a hash */
+    CONTROL_TASK_STATE,   /* to the agent that sent a task here: it is over, or it blocks or goes on */
+    CONTROL_TASK_WAITS,   /* to the own agent: a plain task of another node blocks or goes on */
     /* kv */
     CONTROL_KV,           /* to rank 0: put, get, remove */
     CONTROL_N,

@@ -79,7 +79,7 @@ int crew_start(crew_t *crew, const crew_config_t *config)
         memcpy(crew->pus, config->pus, (size_t)config->n_workers * sizeof *crew->pus);
     }
     crew->config.pus = NULL;
-    crew->agent->ep->seg->hdr->n_workers = (uint32_t)config->n_workers;
+    atomic_store(&crew->agent->ep->seg->hdr->n_workers, (uint32_t)config->n_workers);
     for (int i = 0; i < config->n_workers; i++) {
         int status = make_worker(crew);
         if (status != MRAY_OK) return status;
@@ -103,8 +103,15 @@ void crew_want_worker(crew_t *crew)
 {
     count_starting(crew);
     const seg_header_t *h = crew->agent->ep->seg->hdr;
-    if (crew->stopping || worker_count(h) + crew->n_starting >= crew->config.n_workers) return;
+    if (crew->stopping || worker_count(h) + crew->n_starting >= (int)atomic_load(&h->n_workers)) return;
     if (make_worker(crew) != MRAY_OK) log_debug("no worker for one that blocks: %s", mray_error_message());
+}
+
+void crew_want_spare(crew_t *crew)
+{
+    count_starting(crew);
+    if (crew->stopping || crew->n_starting > 0) return;
+    if (make_worker(crew) != MRAY_OK) log_debug("no spare worker: %s", mray_error_message());
 }
 
 int crew_spawn_actor(crew_t *crew, uint32_t serial, uint32_t *actor_p)

@@ -21,6 +21,8 @@ int crew_round(crew_t *crew);
 bool crew_has_news(const crew_t *crew);
 /* A task found no worker, or one blocks without a spare: make one if fewer than n_workers run. */
 void crew_want_worker(crew_t *crew);
+/* Make a worker beyond n_workers, unless one is starting. */
+void crew_want_spare(crew_t *crew);
 /* A worker for an actor, on an endpoint reserved for it. The actor's number is index | serial << 8. Errors: LIMIT, SYSTEM. */
 int crew_spawn_actor(crew_t *crew, uint32_t serial, uint32_t *actor_p);
 /* End an endpoint's process now (an actor that is killed). A thread is only told to stop. */

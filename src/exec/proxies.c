@@ -164,7 +164,7 @@ static void on_slot(net_get_t *get, int status)
         return;
     }
     bool same = atomic_load(&image->gen) == p->ref.gen && slot_is_ready(image);
-    if (same && slot_checksum(image) == image->check)
+    if (same && slot_checksum(image) == atomic_load(&image->mark))
         use_image(p);
     else if (same && ++p->torn_reads < MAX_TORN_READS)
         read_slot(p); /* torn: seen, and repeated */

@@ -120,8 +120,8 @@ static void finish_push(const death_t *d)
     }
     if (record_word_state(word) != RECORD_QUEUED) return;
     bool there = target == d->ep->gid ? in_own_inbox(d, rid) : runq_contains(d->ep, ep_shared_at(d->ep->node, target), rid);
-    /* It may have been claimed while we looked; then it was there. */
-    if (!there && atomic_load(&rec->word) == word) (void)route_push(d->ep, rid, rec, target);
+    /* It may have been claimed while we looked; then it was there. If the target is dead itself, the push fails and another gets it. */
+    if (!there && atomic_load(&rec->word) == word && !route_push(d->ep, rid, rec, target)) route_requeue(d->ep, rid);
 }
 
 /* Is somebody else on the way into pushing exactly this record? dead: one whose agent has yet to bury it. */
@@ -135,6 +135,27 @@ static bool somebody_pushes(const death_t *d, rid_t rid, uint64_t word, bool dea
                 if (sh != d->ep->sh && atomic_load(&sh->journal.push) == push && (atomic_load(&sh->state) == EP_DEAD) == dead) return true;
             }
     return false;
+}
+
+/* Other agents may wait for waiters that dead workers of this rank were telling, as this one waits for theirs. */
+static void finish_firing_of_dead(agent_t *agent)
+{
+    for (unsigned i = SEG_EP_MAIN + 1; i < SEG_MAX_EPS; i++) {
+        ep_shared_t *sh = ep_shared_at(agent->node, ep_gid(agent->node->node_rank, i));
+        if (atomic_load(&sh->state) != EP_DEAD || atomic_load(&sh->journal.fire_slot) == 0) continue;
+        slot_fire_again(agent->ep, &sh->journal);
+        atomic_store(&sh->journal.fire_slot, 0);
+    }
+}
+
+void recover_release_locks(agent_t *agent)
+{
+    for (unsigned i = SEG_EP_MAIN + 1; i < SEG_MAX_EPS; i++) {
+        uint16_t gid = ep_gid(agent->node->node_rank, i);
+        if (atomic_load(&ep_shared_at(agent->node, gid)->state) != EP_DEAD) continue;
+        for (int p = 0; p < agent->node->n_node_ranks; p++) payload_recover(agent->ep, p, gid);
+        runq_recover(agent->ep, gid);
+    }
 }
 
 static bool somebody_fires(const death_t *d, sid_t sid)
@@ -159,7 +180,10 @@ static void settle_waiter(const death_t *d, rid_t rid, record_t *rec, unsigned i
         if (slot_add_waiter(d->ep, sid, rid, i)) return;
     }
     /* The list was closed. If it named the record, whoever closed it clears the bit; then nobody is firing any more. */
-    while (somebody_fires(d, sid)) sched_yield();
+    while (somebody_fires(d, sid)) {
+        finish_firing_of_dead(d->agent);
+        sched_yield();
+    }
     atomic_fetch_and(&rec->pending, ~(1u << i));
 }
 
@@ -192,7 +216,8 @@ static void again_or_fail(const death_t *d, rid_t rid, record_t *rec, uint64_t w
     bool call = rec->kind != RECORD_TASK;
     if (!call && rec->retries_left != 0) {
         log_info("worker %u of rank %d %s in task '%s', attempt %u; the task runs again", d->gid & 0xff, d->ep->node->rank, d->how, name, rec->attempt);
-        if (rec->retries_left > 0) rec->retries_left--;
+        /* Only the innermost task is to blame; those that waited for it on the same stack are run again for free. */
+        if (rec->retries_left > 0 && rid == atomic_load(&d->sh->current)) rec->retries_left--;
         if (rec->attempt < UINT8_MAX) rec->attempt++;
         sid_t ret = run_return_slot(d->ep, rec);
         for (uint32_t i = 0; i < rec->n_returns; i++) object_unstage(d->ep, ret + i);
@@ -200,8 +225,8 @@ static void again_or_fail(const death_t *d, rid_t rid, record_t *rec, uint64_t w
         while (linked && (word & RECORD_WORD_UNLINKED) == 0)
             /* Still in the queue it was claimed from: its owner will meet it as a task like any other. */
             if (atomic_compare_exchange_weak(&rec->word, &word, record_word(RECORD_QUEUED, rec->target, record_word_gen(word)))) return;
-        atomic_store(&rec->word, record_word(RECORD_QUEUED, d->ep->gid, record_word_gen(word)));
-        route_ready(d->ep, rid);
+        atomic_store(&rec->word, record_word(RECORD_MOVING, d->ep->gid, record_word_gen(word)));
+        route_requeue(d->ep, rid);
         return;
     }
     bool begun = atomic_load(&d->sh->current) == rid; /* an actor claims calls before it is their turn */
@@ -226,7 +251,7 @@ static void redirect(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
         run_fail(d->ep, rid, rec, MRAY_ERR_ACTOR_DIED, text);
         return;
     }
-    route_ready(d->ep, rid);
+    if (atomic_compare_exchange_strong(&rec->word, &word, record_word(RECORD_MOVING, d->ep->gid, record_word_gen(word)))) route_requeue(d->ep, rid);
 }
 
 static void settle_record(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
@@ -238,6 +263,10 @@ static void settle_record(const death_t *d, rid_t rid, record_t *rec, uint64_t w
         if ((atomic_load(&rec->pending) & RECORD_GUARD) != 0 && atomic_fetch_and(&rec->pending, ~RECORD_GUARD) == RECORD_GUARD) route_ready(d->ep, rid);
         break;
     case RECORD_QUEUED: redirect(d, rid, rec, word); break;
+    case RECORD_MOVING:
+        atomic_store(&rec->word, record_word(RECORD_MOVING, d->ep->gid, record_word_gen(word)));
+        route_requeue(d->ep, rid);
+        break;
     case RECORD_RUNNING: again_or_fail(d, rid, rec, word); break;
     case RECORD_COMMITTED: run_finish(d->ep, rid, rec, true); break;
     case RECORD_FREE:
@@ -307,7 +336,7 @@ static bool has_no_producer(const death_t *d, sid_t sid, const slot_t *slot)
         }
         return true;
     }
-    rid_t rid = slot->u.pending.producer;
+    rid_t rid = slot_producer(d->ep, slot);
     if (rid == 0) return true;
     const record_t *rec = record_at(d->ep, rid);
     record_state_t state = record_word_state(atomic_load(&rec->word));

@@ -3,6 +3,7 @@
 
 #include "actors.h"
 #include "error.h"
+#include "leases.h"
 #include "log.h"
 #include "object.h"
 #include "proxies.h"
@@ -10,6 +11,7 @@
 #include "route.h"
 #include "run.h"
 #include "runq.h"
+#include "shapes.h"
 #include "submit.h"
 #include "wire.h"
 
@@ -131,10 +133,15 @@ static void on_record(agent_t *agent, int src_rank, const void *body, uint32_t b
     rec->ref_params = w.ref_params;
     rec->actor = w.word[0];
     rec->seq = w.word[1];
-    if (w.kind == RECORD_TASK && w.shape == 0) rec->actor = RECORD_HERE;
+    if (w.kind == RECORD_TASK && w.shape == 0) {
+        rec->actor = RECORD_HERE;
+        rec->seq = (uint32_t)src_rank;
+    } else if (w.kind == RECORD_TASK) {
+        shapes_note_sender(agent->shapes, rid, src_rank);
+    }
     rec->caller = w.word[2];
     rec->ret = slot_ref(ep, ret);
-    for (uint32_t i = 0; i < w.n_returns; i++) slot_at(ep, ret + i)->u.pending.producer = rid;
+    for (uint32_t i = 0; i < w.n_returns; i++) slot_set_producer(slot_at(ep, ret + i), rid);
     record_write(ep, rec, 0, p, w.body_bytes);
     notify_results(agent->remote, ret, src_rank, &w);
     attach(agent->remote, rid, rec, refs);
@@ -219,6 +226,10 @@ static void on_result(agent_t *agent, int src_rank, const void *body, uint32_t b
     atomic_store(&rec->pending, left);
     if (left > 0) return;
     agent->remote->outstanding[src_rank]--;
+    if (rec->kind == RECORD_TASK) {
+        node_shape_t shape = leases_shape_of(rec);
+        leases_count(agent->leases, src_rank, &shape, -1);
+    }
     for (unsigned i = 0; i < rec->n_refs; i++)
         if ((atomic_load(&rec->held) >> i & 1) != 0 && slot_find(ep, record_ref(ep, rec, i)->ref, &sid) == MRAY_OK && sid != 0)
             slot_drop_for(ep, sid, image.rid, i);

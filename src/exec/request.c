@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "log.h"
 #include "object.h"
 #include "route.h"
 #include "slot.h"
@@ -10,17 +11,17 @@
 #include "wait.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+/* Its text or data follow. */
 typedef struct {
     mray_ref reply;
     int32_t status;
     uint32_t bytes;
-    uint8_t data[REQUEST_MAX_ANSWER];
-    char text[BASE_ERROR_MAX];
 } answer_t;
 
-int request_call(ep_t *ep, control_type_t type, void *body, uint32_t bytes, void *answer, uint32_t answer_bytes)
+int request_call_sized(ep_t *ep, control_type_t type, void *body, uint32_t bytes, void *answer, uint32_t answer_bytes, uint32_t *got_p)
 {
     uint64_t deadline = 0;
     sid_t sid;
@@ -37,21 +38,31 @@ int request_call(ep_t *ep, control_type_t type, void *body, uint32_t bytes, void
     (void)wait_slots(ep, &sid, 1, 1, BASE_FOREVER);
     mray_view view;
     int status = object_look(ep, slot_at(ep, sid), &view);
-    if (status == MRAY_OK && answer_bytes > 0) memcpy(answer, view.data, answer_bytes);
+    if (status == MRAY_OK) *got_p = (uint32_t)view.size;
+    if (status == MRAY_OK && view.size > answer_bytes)
+        status = base_error(MRAY_ERR_BUFFER_TOO_SMALL, "the answer has %zu bytes, the buffer %u", view.size, answer_bytes);
+    else if (status == MRAY_OK && view.size > 0)
+        memcpy(answer, view.data, view.size);
     slot_change(ep, sid, RC_DROP_CREATOR);
     return status;
 }
 
-static void deliver(agent_t *agent, const answer_t *a)
+int request_call(ep_t *ep, control_type_t type, void *body, uint32_t bytes, void *answer, uint32_t answer_bytes)
+{
+    uint32_t got;
+    return request_call_sized(ep, type, body, bytes, answer, answer_bytes, &got);
+}
+
+static void deliver(agent_t *agent, const answer_t *a, const void *more)
 {
     sid_t sid;
     if (slot_find(agent->ep, a->reply, &sid) != MRAY_OK || sid == 0) return; /* the asker died */
-    if (a->status != MRAY_OK) {
-        object_stage_error(agent->ep, sid, a->status, a->text);
+    if (a->status == MRAY_OK) {
+        object_value_t v = {.type = {.dtype = MRAY_BYTES, .size = a->bytes}, .data = more, .bytes = a->bytes};
+        int status = object_stage(agent->ep, sid, &v); /* cannot fail where it fits the slot */
+        if (status != MRAY_OK) object_stage_error(agent->ep, sid, status, mray_error_message());
     } else {
-        object_value_t v = {.type = {.dtype = MRAY_BYTES, .size = a->bytes}, .data = a->data, .bytes = a->bytes};
-        int status = object_stage(agent->ep, sid, &v); /* fits the slot: cannot fail */
-        (void)status;
+        object_stage_error(agent->ep, sid, a->status, more);
     }
     object_publish(agent->ep, sid);
 }
@@ -61,18 +72,32 @@ static void on_answer(agent_t *agent, int src_rank, const void *body, uint32_t b
     answer_t a;
     (void)src_rank, (void)bytes;
     memcpy(&a, body, sizeof a);
-    deliver(agent, &a);
+    deliver(agent, &a, (const char *)body + sizeof a);
 }
 
 void request_answer(agent_t *agent, mray_ref reply, int status, const char *text, const void *data, uint32_t bytes)
 {
     answer_t a = {.reply = reply, .status = status, .bytes = bytes};
-    if (bytes > 0) memcpy(a.data, data, bytes);
-    if (status != MRAY_OK) snprintf(a.text, sizeof a.text, "%s", text != NULL ? text : mray_error_message());
-    if (agent->node->node_rank_of[reply.rank] >= 0)
-        deliver(agent, &a);
-    else
-        agent_send(agent, (int)reply.rank, CONTROL_ANSWER, &a, sizeof a);
+    const void *more = data;
+    char sentence[BASE_ERROR_MAX];
+    if (status != MRAY_OK) {
+        a.bytes = (uint32_t)snprintf(sentence, sizeof sentence, "%s", text != NULL ? text : mray_error_message()) + 1;
+        if (a.bytes > sizeof sentence) a.bytes = sizeof sentence;
+        more = sentence;
+    }
+    if (agent->node->node_rank_of[reply.rank] >= 0) {
+        deliver(agent, &a, more);
+        return;
+    }
+    uint8_t *message = malloc(sizeof a + a.bytes);
+    if (message == NULL) {
+        log_error("no memory to answer rank %u", reply.rank);
+        return;
+    }
+    memcpy(message, &a, sizeof a);
+    if (a.bytes > 0) memcpy(message + sizeof a, more, a.bytes);
+    agent_send(agent, (int)reply.rank, CONTROL_ANSWER, message, (uint32_t)sizeof a + a.bytes);
+    free(message);
 }
 
 void request_register(agent_t *agent)

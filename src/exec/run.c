@@ -120,10 +120,11 @@ static int stage_result(run_context_t *c, const void *ret)
         if (v.bytes == c->return_bytes) return MRAY_OK;
         /* Shorter than the room taken: the block's size is what the slot says, so the value moves into a fresh one. */
     }
-    slot_t old = *slot_at(c->ep, c->ret);
-    slot_at(c->ep, c->ret)->kind = SLOT_KIND_NONE;
+    slot_t *slot = slot_at(c->ep, c->ret);
+    slot_where_t room = slot->u.where;
+    bool had_room = slot->kind == SLOT_KIND_PAYLOAD;
     int status = object_stage(c->ep, c->ret, &v);
-    if (old.kind == SLOT_KIND_PAYLOAD) payload_free(c->ep, &old.u.where);
+    if (had_room) payload_free(c->ep, &room);
     return status;
 }
 

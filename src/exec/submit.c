@@ -6,8 +6,9 @@
 
 #include "args.h"
 #include "clock.h"
+#include "control.h"
 #include "error.h"
-#include "hash.h"
+#include "node_table.h"
 #include "object.h"
 #include "proxies.h"
 #include "route.h"
@@ -93,7 +94,7 @@ static int plan_arguments(ep_t *ep, const char *what, const mray_function *f, co
         uint32_t bytes = is_ref ? 0 : args_packed_bytes(&f->params[p], arg);
         if (is_ref) {
             memcpy(&plan->refs[plan->n_refs], arg->data, sizeof(mray_ref));
-        } else if (bytes > ARGS_MAX_INLINE) {
+        } else if (bytes > ARGS_MAX_INLINE || plan->body_bytes + bytes > ARGS_MAX_BODY) {
             int status = put_temporary(ep, &f->params[p], arg, &plan->refs[plan->n_refs]);
             if (status != MRAY_OK) return status;
             plan->temporary |= (uint16_t)(1u << plan->n_refs);
@@ -192,15 +193,33 @@ static int take_room(ep_t *ep, const char *what, const plan_t *plan, uint32_t n_
     return MRAY_OK;
 }
 
+/* Records carry the hash of a resource's name. The agent is told the name once a thread, for its messages. */
+static uint32_t name_resource(ep_t *ep, const char *name)
+{
+    enum { REMEMBERED = 16 };
+    static _Thread_local struct {
+        uint32_t epoch, hash;
+    } told[REMEMBERED];
+    node_resource_t row = {.hash = node_resource_hash(name)};
+    unsigned at = row.hash % REMEMBERED;
+    if (told[at].hash == row.hash && told[at].epoch == ep->node->epoch) return row.hash;
+    snprintf(row.name, sizeof row.name, "%s", name);
+    if (route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_RESOURCE_NAME, &row, sizeof row) == MRAY_OK) {
+        told[at].hash = row.hash;
+        told[at].epoch = ep->node->epoch;
+    }
+    return row.hash;
+}
+
 /* num_cpus and a custom resource; tasks of one CPU and nothing else take the direct way. */
-static void set_shape(record_t *rec, const mray_task_opts *o)
+static void set_shape(ep_t *ep, record_t *rec, const mray_task_opts *o)
 {
     double cpus = o->num_cpus == 0 ? 1 : o->num_cpus < 0 ? 0 : o->num_cpus;
     if (cpus == 1 && o->resource == NULL) return;
     rec->shape = 1;
     rec->shape_cpu = (uint32_t)(cpus * SHAPE_UNIT + 0.5);
     if (o->resource != NULL) {
-        rec->shape_resource = (uint32_t)base_hash_name(o->resource);
+        rec->shape_resource = name_resource(ep, o->resource);
         rec->shape_amount = (uint32_t)((o->resource_amount == 0 ? 1 : o->resource_amount) * SHAPE_UNIT + 0.5);
     }
 }
@@ -219,6 +238,8 @@ static int check_options(const char *what, const mray_task_opts *o)
         return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: num_returns is %d; 1 to %d are possible", what, o->num_returns, MRAY_MAX_RETURNS);
     if (o->max_retries < MRAY_RETRY_FOREVER)
         return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: max_retries is %d; use MRAY_NO_RETRY, MRAY_RETRY_FOREVER or a number above 0", what, o->max_retries);
+    if (o->resource != NULL && (o->resource[0] == 0 || strlen(o->resource) >= NODE_RESOURCE_NAME))
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: resource is '%.60s'; names have 1 to %d characters", what, o->resource, NODE_RESOURCE_NAME - 1);
     if (!(o->num_cpus >= -1 && o->num_cpus <= 100000) || !(o->resource_amount >= 0 && o->resource_amount <= 100000))
         return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: num_cpus and resource_amount go from 0 to 100000", what);
     return MRAY_OK;
@@ -252,7 +273,7 @@ int submit_call(ep_t *ep, const submit_kind_t *kind, const mray_function *f, con
     rec->ref_params = plan.ref_params;
     rec->ret = slot_ref(ep, ret);
     if (kind->kind == RECORD_TASK) {
-        set_shape(rec, o);
+        set_shape(ep, rec, o);
     } else {
         rec->actor = kind->actor;
         rec->target = kind->target;
@@ -263,7 +284,7 @@ int submit_call(ep_t *ep, const submit_kind_t *kind, const mray_function *f, con
     }
     for (uint32_t i = 0; i < n_returns; i++) {
         slot_t *slot = slot_at(ep, ret + i);
-        slot->u.pending.producer = rid;
+        slot_set_producer(slot, rid);
         refs_p[i] = slot_ref(ep, ret + i);
     }
     slot_at(ep, ret)->dtype = f->ret.dtype;

@@ -21,37 +21,67 @@ void wait_set_progress(wait_progress_fn fn)
     progress = fn;
 }
 
+/* What runs inside a get shares the fate of the process: if it crashes, so does the task that waits. That one is then run again without
+ * being blamed (recover.c), and waits without helping, so that it sees the crash as a result. Hence only a task that may run again helps,
+ * and only in its first attempt. */
 static bool may_help(const ep_t *ep)
 {
     uint32_t kind = atomic_load_explicit(&ep->sh->kind, memory_order_relaxed);
     if (kind != EP_KIND_WORKER || run_current == NULL) return false;
+    if (ep->mortal && (run_current->rec->retries_left == 0 || run_current->rec->attempt > 0)) return false;
     int depth = 0;
     for (const run_context_t *c = run_current; c != NULL; c = c->outer) depth++;
     return depth < MAX_INLINE_DEPTH;
 }
 
+typedef struct {
+    rid_t rid;
+    record_t *rec;
+    uint64_t word;
+    record_kind_t kind;
+    bool plain; /* a task of one CPU */
+    uint32_t pending;
+    mray_ref refs[RECORD_MAIN_REFS]; /* its first arguments that are refs */
+    unsigned n_refs;
+} producer_t;
+
+/* The record that is to write slot sid, if there is one on this node. Another thread may finish and reuse the record while this one
+ * reads it, so what was read counts only if the word, with its generation, is the same afterwards (a sequence lock; ThreadSanitizer cannot
+ * know that). Only the record itself is read, not its extensions, which cannot be checked so. */
+__attribute__((no_sanitize("thread"))) static bool find_producer(const ep_t *ep, sid_t sid, producer_t *p)
+{
+    const slot_t *slot = slot_at(ep, sid);
+    if (slot_is_ready(slot) || (p->rid = slot_producer(ep, slot)) == 0) return false;
+    record_t *rec = p->rec = record_at(ep, p->rid);
+    p->word = atomic_load_explicit(&rec->word, memory_order_acquire);
+    record_state_t state = record_word_state(p->word);
+    if (state == RECORD_FREE || state == RECORD_BUILDING || state == RECORD_EXTENSION) return false;
+    p->kind = rec->kind;
+    p->plain = rec->kind == RECORD_TASK && rec->shape == 0;
+    p->pending = atomic_load_explicit(&rec->pending, memory_order_relaxed);
+    p->n_refs = rec->n_refs < RECORD_MAIN_REFS ? rec->n_refs : RECORD_MAIN_REFS;
+    for (unsigned i = 0; i < p->n_refs; i++) p->refs[i] = ((const record_ref_t *)(const void *)rec->body)[i].ref;
+    mray_ref ret = rec->ret;
+    uint32_t n_returns = rec->n_returns;
+    atomic_thread_fence(memory_order_acquire);
+    if (atomic_load_explicit(&rec->word, memory_order_relaxed) != p->word) return false;
+    return ret.rank < (uint32_t)ep->node->n_ranks && ep->node->node_rank_of[ret.rank] == (int)(sid >> 24) && (sid & 0xffffff) - ret.slot < n_returns;
+}
+
 /* If the task that makes this object has not begun, run it here; if it waits for arguments, look at those. */
 static bool help(ep_t *ep, sid_t sid, int depth)
 {
-    const slot_t *slot = slot_at(ep, sid);
-    if (slot_is_ready(slot) || slot->kind != SLOT_KIND_NONE) return false;
-    rid_t rid = slot->u.pending.producer;
-    if (rid == 0) return false;
-    record_t *rec = record_at(ep, rid);
-    uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
-    if (rec->kind != RECORD_TASK || rec->shape != 0) return false;
-    sid_t first = run_return_slot(ep, rec);
-    if (sid < first || sid >= first + rec->n_returns) return false; /* the record is another's by now */
-    if (record_word_state(word) == RECORD_QUEUED) {
-        if (!runq_claim_inline(ep, rec, word)) return false;
-        (void)run_record(ep, rid, rec, NULL);
+    producer_t p;
+    if (!find_producer(ep, sid, &p) || !p.plain) return false;
+    if (record_word_state(p.word) == RECORD_QUEUED) {
+        if (!runq_claim_inline(ep, p.rec, p.word)) return false;
+        (void)run_record(ep, p.rid, p.rec, NULL);
         return true;
     }
-    if (record_word_state(word) != RECORD_WAITING || depth == 0) return false;
-    uint32_t pending = atomic_load_explicit(&rec->pending, memory_order_relaxed);
-    for (unsigned i = 0; i < rec->n_refs; i++) {
+    if (record_word_state(p.word) != RECORD_WAITING || depth == 0) return false;
+    for (unsigned i = 0; i < p.n_refs; i++) {
         sid_t arg;
-        if ((pending >> i & 1) == 0 || slot_find(ep, record_ref(ep, rec, i)->ref, &arg) != 0 || arg == 0) continue;
+        if ((p.pending >> i & 1) == 0 || slot_find(ep, p.refs[i], &arg) != 0 || arg == 0) continue;
         if (help(ep, arg, depth - 1)) return true;
     }
     return false;
@@ -86,25 +116,22 @@ static bool is_called_off(const ep_t *ep)
     return atomic_load(&ep->sh->kind) == EP_KIND_ACTOR && (atomic_load(&ep->sh->actor_end) != 0 || atomic_load(&ep->seg->hdr->stop) != 0);
 }
 
+/* A call to this very actor stays as it is while the actor waits, since nobody else runs it. */
+static bool is_call_to_self(const ep_t *ep, const producer_t *p)
+{
+    return p->rec->actor == atomic_load(&ep->sh->actor) && record_tail(ep, p->rec).actor_rank == (uint32_t)ep->node->rank;
+}
+
 /* Is the record that makes slot sid a call to this very actor, or one that waits for such a call? */
 static bool waits_for_itself(const ep_t *ep, sid_t sid, int depth)
 {
-    const slot_t *slot = slot_at(ep, sid);
-    if (slot_is_ready(slot) || slot->kind != SLOT_KIND_NONE) return false;
-    rid_t rid = slot->u.pending.producer;
-    if (rid == 0) return false;
-    record_t *rec = record_at(ep, rid);
-    uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
-    record_state_t state = record_word_state(word);
-    if ((rec->kind != RECORD_METHOD && rec->kind != RECORD_TASK) || state == RECORD_FREE || state == RECORD_EXTENSION) return false;
-    sid_t first = run_return_slot(ep, rec);
-    if (sid < first || sid >= first + rec->n_returns) return false;
-    if (rec->kind == RECORD_METHOD && rec->actor == atomic_load(&ep->sh->actor) && record_tail(ep, rec).actor_rank == (uint32_t)ep->node->rank) return true;
-    if (state != RECORD_WAITING || depth == 0) return false;
-    uint32_t pending = atomic_load_explicit(&rec->pending, memory_order_relaxed);
-    for (unsigned i = 0; i < rec->n_refs; i++) {
+    producer_t p;
+    if (!find_producer(ep, sid, &p)) return false;
+    if (p.kind == RECORD_METHOD && is_call_to_self(ep, &p)) return true;
+    if (record_word_state(p.word) != RECORD_WAITING || depth == 0) return false;
+    for (unsigned i = 0; i < p.n_refs; i++) {
         sid_t arg;
-        if ((pending >> i & 1) == 0 || slot_find(ep, record_ref(ep, rec, i)->ref, &arg) != 0 || arg == 0) continue;
+        if ((p.pending >> i & 1) == 0 || slot_find(ep, p.refs[i], &arg) != 0 || arg == 0) continue;
         if (waits_for_itself(ep, arg, depth - 1)) return true;
     }
     return false;

@@ -3,6 +3,8 @@
 
 #include "control.h"
 #include "futex.h"
+#include "leases.h"
+#include "log.h"
 #include "route.h"
 #include "run.h"
 #include "runq.h"
@@ -19,11 +21,32 @@ int worker_count(const seg_header_t *h)
     return n;
 }
 
+/* Something about a task with a shape has changed (exec/shapes.c). */
+static void tell_agent(ep_t *ep)
+{
+    atomic_fetch_add(&ep->seg->hdr->shape_news, 1);
+    ep_wake(ep_shared_at(ep->node, ep_gid(ep->node->node_rank, SEG_EP_AGENT)));
+}
+
+/* The task blocks (by = -1) or goes on (1). Where resources or room elsewhere hang on that, agents are told. */
+static void tell_waiting(ep_t *ep, int by)
+{
+    const run_context_t *c = run_current;
+    while (c != NULL && c->outer != NULL) c = c->outer;
+    if (c == NULL || c->rec->kind != RECORD_TASK) return;
+    leases_waits_t body = {.rank = (int32_t)c->rec->seq, .by = by};
+    if (c->rec->shape != 0)
+        tell_agent(ep);
+    else if (c->rec->actor == RECORD_HERE && route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_TASK_WAITS, &body, sizeof body) != MRAY_OK)
+        log_debug("no record is free to say that a task blocks");
+}
+
 void worker_join(ep_t *ep)
 {
     seg_header_t *h = ep->seg->hdr;
-    bool needed = worker_count(h) < (int)h->n_workers;
+    bool needed = worker_count(h) < (int)atomic_load(&h->n_workers);
     ep_mask_set(needed ? h->worker_mask : h->spare_mask, ep->gid);
+    if (!needed && atomic_load(&h->shape_watch) != 0) tell_agent(ep);
 }
 
 /* One rank may run too many after a worker went on: the one that notices stands by. */
@@ -32,10 +55,10 @@ static void stand_by_if_too_many(ep_t *ep)
     seg_header_t *h = ep->seg->hdr;
     if (!ep_mask_has(h->worker_mask, ep->gid)) {
         if (!ep_mask_has(h->spare_mask, ep->gid)) worker_join(ep);
-    } else if (worker_count(h) > (int)h->n_workers) {
+    } else if (worker_count(h) > (int)atomic_load(&h->n_workers)) {
         ep_mask_clear(h->worker_mask, ep->gid);
-        ep_mask_set(h->spare_mask, ep->gid);
-        worker_hand_on(ep);
+        worker_join(ep); /* another may have left at the same time: then this one is needed again */
+        if (!ep_mask_has(h->worker_mask, ep->gid)) worker_hand_on(ep);
     }
 }
 
@@ -43,8 +66,9 @@ void worker_hand_on(ep_t *ep)
 {
     rid_t rids[HAND_ON_AT_A_TIME];
     unsigned n;
-    while ((n = runq_take(ep, ep->sh, ep->gid, HAND_ON_AT_A_TIME, rids)) > 0)
-        for (unsigned i = 0; i < n; i++) route_ready(ep, rids[i]);
+    /* Another that blocks may call this one back meanwhile; then its queue is its own again, and comes back to it. */
+    while (!ep_mask_has(ep->seg->hdr->worker_mask, ep->gid) && (n = runq_take(ep, ep->sh, ep->gid, HAND_ON_AT_A_TIME, rids)) > 0)
+        for (unsigned i = 0; i < n; i++) route_requeue(ep, rids[i]);
 }
 
 /* A spare worker of this rank joins; false when there is none. */
@@ -70,6 +94,7 @@ void worker_block(ep_t *ep)
     bool ran = ep_mask_has(h->worker_mask, ep->gid);
     ep_mask_clear(h->worker_mask, ep->gid);
     ep_mask_clear(h->spare_mask, ep->gid);
+    tell_waiting(ep, -1);
     if (ran && !wake_a_spare(ep)) (void)route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_SPAWN, NULL, 0);
     worker_hand_on(ep);
 }
@@ -77,6 +102,7 @@ void worker_block(ep_t *ep)
 void worker_unblock(ep_t *ep)
 {
     atomic_store(&ep->sh->state, EP_RUNNING);
+    tell_waiting(ep, 1);
 }
 
 /* Some other worker of the node has work that has not begun: the agent may move it here. */
@@ -147,7 +173,9 @@ void worker_serve(ep_t *ep)
             idle(ep);
             continue;
         }
+        bool shaped = record_at(ep, rid)->shape != 0;
         worker_run(ep, rid);
+        if (shaped) tell_agent(ep);
         stand_by_if_too_many(ep);
     }
     ep_mask_clear(h->worker_mask, ep->gid);

@@ -25,7 +25,7 @@ typedef enum { EP_KIND_NONE = 0, EP_KIND_AGENT, EP_KIND_USER, EP_KIND_WORKER, EP
 
 enum {
     INBOX_CLOSED = UINT32_MAX, /* pushes fail: the endpoint is dead or parked for good */
-    RUNQ_LANES = 4,
+    RUNQ_LANES = 16,
     RUNQ_BATCH = 8,
     EP_LEDGER_ENTRIES = 1020,
 };
@@ -64,10 +64,11 @@ typedef struct {
     _Alignas(SEG_CACHE_LINE) holderlock_t lock;
     _Atomic uint32_t n_queued;
     uint32_t lane_head[RUNQ_LANES], lane_tail[RUNQ_LANES];
-    uint32_t next_lane;
+    uint32_t next_lane, lanes_used; /* bit per lane that has a record */
     /* Records taken from the lanes together; each is claimed by its word, so another may still take it away. */
     _Alignas(SEG_CACHE_LINE) _Atomic uint32_t batch[RUNQ_BATCH];
     _Atomic uint32_t n_batch, i_batch;
+    _Atomic uint32_t taking; /* out of the batch, not claimed yet */
     _Alignas(SEG_CACHE_LINE) ep_journal_t journal;
     /* Slots that a mortal endpoint holds by views and retained refs: its agent drops them after its death. */
     _Atomic uint32_t ledger[EP_LEDGER_ENTRIES];

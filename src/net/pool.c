@@ -55,8 +55,10 @@ void pool_cache_fini(pool_cache_t *cache)
     for (uint32_t i = 0; i < cache->n_stack; i++)
         set_hints(cache->seg, cache->pool, cache->stack[i] / CHUNK, 1ull << cache->stack[i] % CHUNK);
     for (uint32_t w = cache->lo_word; w <= cache->hi_word && cache->lo_word != UINT32_MAX; w++)
-        for (uint64_t m = cache->mine[w]; m != 0; m &= m - 1)
+        for (uint64_t m = cache->mine[w]; m != 0; m &= m - 1) {
             atomic_store_explicit(owner_of(cache->seg, cache->pool, w * 64 + (uint32_t)__builtin_ctzll(m)), 0, memory_order_release);
+            atomic_fetch_add_explicit(&cache->pool->n_orphans, 1, memory_order_relaxed);
+        }
     free(cache->stack);
     free(cache->mine);
     *cache = (pool_cache_t){0};
@@ -95,6 +97,21 @@ static void take_chunk_items(pool_cache_t *cache, uint32_t chunk, uint64_t bits)
         uint32_t index = chunk * CHUNK + (uint32_t)__builtin_ctzll(bits);
         if (index != 0) stack_push(cache, index);
     }
+}
+
+static void take_free_items(pool_cache_t *cache, uint32_t chunk)
+{
+    for (uint32_t i = 0; i < CHUNK; i++) {
+        uint32_t index = chunk * CHUNK + i;
+        if (index != 0 && cache->is_free(pool_item(cache->seg, cache->pool, index))) stack_push(cache, index);
+    }
+}
+
+static uint32_t used_chunks(const seg_pool_t *pool)
+{
+    uint32_t chunks = atomic_load_explicit(&pool->next_fresh, memory_order_acquire);
+    /* One chunk may be claimed and in use before the counter moved past it. */
+    return chunks < pool->n_chunks ? chunks + 1 : pool->n_chunks;
 }
 
 /* Collect what others freed into own chunks; stops after the first summary word that gave something. */
@@ -143,29 +160,34 @@ static uint32_t claim_fresh(pool_cache_t *cache)
     return UINT32_MAX;
 }
 
-/* The pool is used up: look for chunks of endpoints that ended. */
+/* Chunks of endpoints that ended: used before fresh ones, so that the tables do not grow with every death. */
 static bool refill_from_orphans(pool_cache_t *cache)
 {
-    for (uint32_t chunk = 0; chunk < cache->pool->n_chunks; chunk++) {
+    seg_pool_t *pool = cache->pool;
+    if (atomic_load_explicit(&pool->n_orphans, memory_order_relaxed) == 0) return false;
+    uint32_t n = used_chunks(pool);
+    for (uint32_t chunk = 0; chunk < n; chunk++) {
         if (atomic_load_explicit(owner_of(cache->seg, cache->pool, chunk), memory_order_relaxed) != 0) continue;
         if (!claim(cache, chunk)) continue;
         atomic_store_explicit(hint_word(cache->seg, cache->pool, chunk), 0, memory_order_relaxed);
-        take_chunk_items(cache, chunk, ~0ull);
+        atomic_fetch_sub_explicit(&pool->n_orphans, 1, memory_order_relaxed);
+        take_free_items(cache, chunk);
         if (cache->n_stack > 0) return true;
     }
+    atomic_store_explicit(&pool->n_orphans, 0, memory_order_relaxed); /* only a hint: a process may die before it counts */
     return false;
 }
 
 static bool refill(pool_cache_t *cache)
 {
-    if (refill_from_hints(cache)) return true;
+    if (refill_from_hints(cache) || refill_from_orphans(cache)) return true;
     uint32_t chunk = claim_fresh(cache);
     if (chunk != UINT32_MAX) {
         for (uint32_t i = CHUNK; i-- > 0;) /* lowest index on top */
             if (chunk * CHUNK + i != 0) stack_push(cache, chunk * CHUNK + i);
         return true;
     }
-    return refill_from_orphans(cache);
+    return false;
 }
 
 uint32_t pool_alloc(pool_cache_t *cache)
@@ -215,19 +237,19 @@ void pool_free(pool_cache_t *cache, const segment_t *seg, seg_pool_t *pool, uint
 
 void pool_adopt(const segment_t *seg, seg_pool_t *pool, pool_is_free_fn is_free, uint16_t dead_gid)
 {
-    for (uint32_t chunk = 0; chunk < pool->n_chunks; chunk++) {
+    uint32_t n = used_chunks(pool);
+    for (uint32_t chunk = 0; chunk < n; chunk++) {
         if (atomic_load_explicit(owner_of(seg, pool, chunk), memory_order_acquire) != dead_gid) continue;
         uint64_t bits = 0;
         for (uint32_t i = 0; i < CHUNK; i++)
             if (chunk * CHUNK + i != 0 && is_free(pool_item(seg, pool, chunk * CHUNK + i))) bits |= 1ull << i;
         set_hints(seg, pool, chunk, bits);
         atomic_store_explicit(owner_of(seg, pool, chunk), 0, memory_order_release);
+        atomic_fetch_add_explicit(&pool->n_orphans, 1, memory_order_relaxed);
     }
 }
 
 uint32_t pool_high_water(const seg_pool_t *pool)
 {
-    uint32_t chunks = atomic_load_explicit(&pool->next_fresh, memory_order_acquire);
-    /* One chunk may be claimed and in use before the counter moved past it. */
-    return (chunks < pool->n_chunks ? chunks + 1 : pool->n_chunks) * CHUNK;
+    return used_chunks(pool) * CHUNK;
 }

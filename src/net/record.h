@@ -3,10 +3,14 @@
  * The word is the truth about a record; every list it stands in is only the way to find it again:
  *
  *   FREE -> BUILDING(submitter) -> WAITING -> QUEUED(target) -> RUNNING(worker) -> COMMITTED(worker) -> FREE
+ *                                                |     ^
+ *                                                v     |
+ *                                              MOVING(mover)
  *
  *   BUILDING   its submitter fills it in; if the submitter dies it never was
  *   WAITING    submitted; bits in `pending` stand for arguments that are not ready
  *   QUEUED     ready; in the target's inbox or run queue, or on the way there
+ *   MOVING     taken out of a queue by an endpoint that will put it in another; nobody else may claim it
  *   RUNNING    claimed by one compare-and-swap, so that it is run once
  *   COMMITTED  its results are written and will be published; it is never run again
  *
@@ -27,6 +31,7 @@ typedef enum {
     RECORD_QUEUED,
     RECORD_RUNNING,
     RECORD_COMMITTED,
+    RECORD_MOVING,
     RECORD_EXTENSION, /* holds the tail of another record's body */
 } record_state_t;
 
@@ -49,6 +54,7 @@ enum {
     SHAPE_UNIT = 10000,   /* resources are counted in units of 1/10000, as Ray does */
 };
 #define RECORD_HERE 1u /* it came from another node to be run by this rank: it is not sent on */
+#define RECORD_SHAPE_PLACED 2 /* as shape 1, and a rank was chosen: the one whose agent has it */
 #define RECORD_GUARD (1u << 31) /* bit of pending: the submitter is not done */
 
 /* A record's place on its node: rank's place on the node << 24 | index. 0 is no record. */
@@ -70,7 +76,7 @@ typedef struct record {
     uint8_t kind;             /* record_kind_t */
     uint8_t n_refs;           /* record_ref_t at the start of the body */
     uint8_t n_ext;
-    uint8_t shape;            /* 0: one CPU and nothing else; 1: see shape_* */
+    uint8_t shape;            /* 0: one CPU and nothing else; 1: see shape_*; RECORD_SHAPE_PLACED */
     uint16_t n_returns;
     uint16_t body_bytes;      /* bytes of values behind the refs */
     uint16_t creator;         /* endpoint that submitted it and so holds the refs it was given */
@@ -86,7 +92,7 @@ typedef struct record {
         uint32_t shape_cpu; /* TASK with shape 1: CPUs in units of 1 / SHAPE_UNIT */
     };
     union {
-        uint32_t seq; /* METHOD: number among the caller's calls to this actor */
+        uint32_t seq; /* METHOD: number among the caller's calls to this actor; TASK with RECORD_HERE: rank that sent it */
         uint32_t shape_amount;
     };
     rid_t ext; /* first extension, chained by next */

@@ -32,6 +32,7 @@ enum {
 typedef struct {
     uint32_t n_chunks;
     _Atomic uint32_t next_fresh; /* chunks below were claimed at least once */
+    _Atomic uint32_t n_orphans;  /* about how many of them belong to nobody */
     uint64_t hints_off;          /* n_chunks words: which items may be free */
     uint64_t summary_off;        /* n_chunks / 64 words: which hint words are not zero */
     uint64_t owner_off;          /* n_chunks u16: endpoint gid, 0 = nobody's */
@@ -50,8 +51,14 @@ typedef struct {
     seg_pool_t slots, records;
     _Alignas(SEG_CACHE_LINE) _Atomic uint32_t stop; /* workers leave their loops */
     _Atomic uint32_t deaths;                        /* counted by the zygote */
-    uint32_t n_workers;                             /* how many workers this rank wants to have running */
+    _Atomic uint32_t n_workers; /* how many workers this rank wants to have in worker_mask; fewer while tasks of other shapes take CPUs */
     _Atomic uint32_t balance; /* set by a worker with nothing to do while another has a queue; the agent clears it */
+    /* Leases of this rank for tasks of one CPU (exec/leases.c). Written by its agent, read by whoever hands on a task of it. */
+    _Alignas(SEG_CACHE_LINE) _Atomic uint64_t lease_mask[SEG_MASK_WORDS]; /* places on the node that it holds leases on */
+    _Atomic uint32_t lease_used;   /* set at use, cleared by the agent when it looks */
+    _Atomic uint32_t lease_listen; /* 1: the agent wants to be woken when no leased worker is idle; the waker makes it 2 */
+    _Atomic uint32_t shape_news;   /* counts what the agent wants to know of workers (exec/shapes.c) */
+    _Atomic uint32_t shape_watch;  /* the agent waits for a spare worker */
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t worker_mask[SEG_MASK_WORDS]; /* endpoints that accept pushed tasks */
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t spare_mask[SEG_MASK_WORDS]; /* workers that stand by for one that blocks */
     /* Bits are set and cleared by fetch_or / fetch_and, which are idempotent: the agent clears a dead endpoint's. */

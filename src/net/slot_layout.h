@@ -2,7 +2,7 @@
  * What is done with slots is store/slot.c; the layout stands here because the pool must know a free one.
  *
  *    0        8         16      20    24                    28      32      40                        64
- *    | rc     | waiters | state | gen | kind dtype ndim .. | check | bytes | value <= 24 B, or where  |
+ *    | rc     | waiters | state | gen | kind dtype ndim .. | mark | bytes | value <= 24 B, or where  |
  *
  * rc, one word so that one compare-and-swap decides:
  *    bits  0-27  holds: refs retained, task arguments, proxies
@@ -57,14 +57,13 @@ typedef struct {
     uint8_t dtype;            /* mray_dtype; known from submission on */
     uint8_t ndim;
     uint8_t creator_index;    /* endpoint of the owner rank that holds bit 28 */
-    uint32_t check;           /* of everything but rc, waiters and the watcher; for readers on other nodes */
+    /* PENDING: rid of the record that will write it, 0 = none on this node. READY: checksum of everything but rc, waiters and the
+     * watcher, for readers on other nodes. Its own field, because it is read while the value is being written. */
+    _Atomic uint32_t mark;
     uint64_t bytes;
     union {
         uint8_t value[SLOT_INLINE_BYTES];
         slot_where_t where;
-        struct {
-            uint32_t producer; /* PENDING: rid of the record that will write it, 0 = none on this node */
-        } pending;
     } u;
 } slot_t;
 _Static_assert(sizeof(slot_t) == 64, "a slot is one cache line");

@@ -39,15 +39,20 @@ static uint16_t take_idle(const node_t *node, int place, uint16_t exclude)
     return 0;
 }
 
-/* The workers of the node in turn. */
-static uint16_t next_worker(const node_t *node, uint16_t exclude)
+static bool leased(const uint64_t *leases, int place)
+{
+    return leases[place / 64] >> (place & 63) & 1;
+}
+
+/* The workers of the leased ranks of the node in turn. */
+static uint16_t next_worker(const node_t *node, const uint64_t *leases, uint16_t exclude)
 {
     int n = node->n_node_ranks;
     for (int i = 0; i <= n; i++) {
         int place = (int)(turn >> 8) % n;
         unsigned from = turn & 0xff;
         const seg_header_t *h = node->segs[place].hdr;
-        for (unsigned w = from / 64; w < SEG_MASK_WORDS; w++) {
+        for (unsigned w = from / 64; leased(leases, place) && w < SEG_MASK_WORDS; w++) {
             uint64_t m = atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed);
             if (w == from / 64) m &= ~0ull << from % 64;
             if (exclude >> 8 == place && (exclude & 0xff) / 64 == w) m &= ~(1ull << (exclude & 63));
@@ -82,26 +87,58 @@ static int place_of_arguments(ep_t *ep, const record_t *rec)
     return best;
 }
 
-uint16_t route_pick_worker(ep_t *ep, const record_t *rec, uint16_t exclude)
+/* The leases under which record rid runs; false when there are none. */
+static bool leases_of(const node_t *node, rid_t rid, uint64_t *leases)
+{
+    seg_header_t *home = node->segs[rid >> 24].hdr;
+    uint64_t any = 0;
+    for (int w = 0; w < SEG_MASK_WORDS; w++) any |= leases[w] = atomic_load_explicit(&home->lease_mask[w], memory_order_relaxed);
+    if (any != 0 && atomic_load_explicit(&home->lease_used, memory_order_relaxed) == 0)
+        atomic_store_explicit(&home->lease_used, 1, memory_order_relaxed);
+    return any != 0;
+}
+
+static uint16_t pick_idle(const node_t *node, const uint64_t *leases, bool want, uint16_t exclude)
+{
+    uint16_t gid = 0;
+    for (int i = 0; gid == 0 && i < node->n_node_ranks; i++) {
+        int place = node->node_rank + i;
+        if (place >= node->n_node_ranks) place -= node->n_node_ranks;
+        if (leased(leases, place) == want) gid = take_idle(node, place, exclude);
+    }
+    return gid;
+}
+
+/* All leased workers are busy: the agent may know of others. */
+static void tell_shortage(const node_t *node, rid_t rid)
+{
+    seg_header_t *home = node->segs[rid >> 24].hdr;
+    uint32_t listening = 1;
+    if (atomic_load_explicit(&home->lease_listen, memory_order_relaxed) == 1 && atomic_compare_exchange_strong(&home->lease_listen, &listening, 2))
+        ep_wake(ep_shared_at(node, ep_gid((int)(rid >> 24), SEG_EP_AGENT)));
+}
+
+uint16_t route_pick_worker(ep_t *ep, rid_t rid, const record_t *rec, uint16_t exclude)
 {
     const node_t *node = ep->node;
+    uint64_t leases[SEG_MASK_WORDS];
+    if (!leases_of(node, rid, leases)) return 0;
     int near = rec->n_refs > 0 ? place_of_arguments(ep, rec) : -1;
     uint16_t gid = near >= 0 ? take_idle(node, near, exclude) : 0;
-    for (int i = 0; gid == 0 && i < node->n_node_ranks; i++) gid = take_idle(node, (node->node_rank + i) % node->n_node_ranks, exclude);
-    return gid != 0 ? gid : next_worker(node, exclude);
+    if (gid == 0) gid = pick_idle(node, leases, true, exclude);
+    if (gid == 0) gid = pick_idle(node, leases, false, exclude);
+    if (gid != 0) return gid;
+    tell_shortage(node, rid);
+    return next_worker(node, leases, exclude);
 }
 
 uint16_t route_pick_own(ep_t *ep, uint16_t exclude)
 {
     const node_t *node = ep->node;
+    uint64_t own[SEG_MASK_WORDS] = {0};
+    own[node->node_rank / 64] = 1ull << (node->node_rank & 63);
     uint16_t gid = take_idle(node, node->node_rank, exclude);
-    if (gid != 0) return gid;
-    for (int i = 0; i < 2; i++) { /* from where it left off, then from the start */
-        turn = (uint32_t)node->node_rank << 8 | (i == 0 ? turn & 0xff : 0);
-        gid = next_worker(node, exclude);
-        if (gid != 0 && gid >> 8 == node->node_rank) return gid;
-    }
-    return 0;
+    return gid != 0 ? gid : next_worker(node, own, exclude);
 }
 
 bool route_push(ep_t *ep, rid_t rid, record_t *rec, uint16_t target)
@@ -125,7 +162,8 @@ bool route_push(ep_t *ep, rid_t rid, record_t *rec, uint16_t target)
     }
     if (open) atomic_store_explicit(&ep->sh->journal.push, 0, memory_order_release); /* else the next push replaces it */
     if (mine && open) ep_wake(to);
-    return open;
+    /* Not taken: it was QUEUED for a moment, so somebody may have claimed it to run it inline; then there is nothing left to do. */
+    return open || !runq_take_over(ep, rid, target);
 }
 
 /* A worker that fires a task runs it next, if it has nothing else to do: the result it reads is in its cache. */
@@ -146,23 +184,33 @@ static bool has_value_elsewhere(const ep_t *ep, record_t *rec)
     return false;
 }
 
-void route_ready(ep_t *ep, rid_t rid)
+static void hand_on(ep_t *ep, rid_t rid, record_t *rec, bool fired)
 {
-    record_t *rec = record_at(ep, rid);
-    uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
-    bool fired = record_word_state(word) == RECORD_WAITING;
-    if (!fired && record_word_state(word) != RECORD_BUILDING && record_word_state(word) != RECORD_QUEUED) return;
     /* A mortal endpoint pushes only to its own agent, which alone can say after its death whether the push took place. */
     uint16_t agent = ep_gid(ep->node->node_rank, SEG_EP_AGENT), target = agent;
     if (ep->node->multi_node && rec->kind != RECORD_NOTIFY && has_value_elsewhere(ep, rec)) {
         target = agent; /* which fetches it, or sends the task there */
     } else if (rec->kind == RECORD_TASK && rec->shape == 0 && rec->actor == 0) {
-        target = fired && keep_it(ep) ? ep->gid : route_pick_worker(ep, rec, 0);
+        target = fired && keep_it(ep) ? ep->gid : route_pick_worker(ep, rid, rec, 0);
         if (target == 0) target = agent;
     } else if ((rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR) && rec->target != 0 && ep_shared_at(ep->node, rec->target)->actor == rec->actor) {
         target = rec->target; /* the actor's endpoint, on this node, and not somebody who came after it */
     }
     if (!route_push(ep, rid, rec, target)) (void)route_push(ep, rid, rec, agent); /* agents' inboxes are always open */
+}
+
+void route_ready(ep_t *ep, rid_t rid)
+{
+    record_t *rec = record_at(ep, rid);
+    uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
+    bool fired = record_word_state(word) == RECORD_WAITING;
+    /* QUEUED and MOVING are another's: whoever made it so pushes it, or its agent does. */
+    if (fired || record_word_state(word) == RECORD_BUILDING) hand_on(ep, rid, rec, fired);
+}
+
+void route_requeue(ep_t *ep, rid_t rid)
+{
+    hand_on(ep, rid, record_at(ep, rid), false);
 }
 
 int route_control(ep_t *ep, uint16_t agent_gid, uint32_t type, const void *body, uint32_t bytes)

@@ -43,13 +43,14 @@ static void sort_inbox(ep_t *ep, ep_shared_t *sh)
     while (rid != 0) {
         record_t *rec = record_at(ep, rid);
         rid_t next = atomic_load_explicit(&rec->next, memory_order_relaxed);
-        unsigned lane = (rec->creator ^ rec->creator >> 8) % RUNQ_LANES;
+        unsigned lane = (rec->creator + (rec->creator >> 8) * 5u) % RUNQ_LANES; /* neighbours on a rank, and places, differ */
         atomic_store_explicit(&rec->next, 0, memory_order_relaxed);
         if (sh->lane_head[lane] == 0)
             sh->lane_head[lane] = rid;
         else
             atomic_store_explicit(&record_at(ep, sh->lane_tail[lane])->next, rid, memory_order_relaxed);
         sh->lane_tail[lane] = rid;
+        sh->lanes_used |= 1u << lane;
         n++;
         rid = next;
     }
@@ -59,15 +60,15 @@ static void sort_inbox(ep_t *ep, ep_shared_t *sh)
 /* With the lock: the oldest of the next lane that has one. */
 static rid_t pop_lane(ep_t *ep, ep_shared_t *sh)
 {
-    for (unsigned i = 0; i < RUNQ_LANES; i++) {
-        unsigned lane = sh->next_lane++ % RUNQ_LANES;
-        rid_t rid = sh->lane_head[lane];
-        if (rid == 0) continue;
-        sh->lane_head[lane] = atomic_load_explicit(&record_at(ep, rid)->next, memory_order_relaxed);
-        atomic_store_explicit(&sh->n_queued, atomic_load_explicit(&sh->n_queued, memory_order_relaxed) - 1, memory_order_relaxed);
-        return rid;
-    }
-    return 0;
+    if (sh->lanes_used == 0) return 0;
+    uint32_t from_next = sh->lanes_used & ~0u << sh->next_lane;
+    unsigned lane = (unsigned)__builtin_ctz(from_next != 0 ? from_next : sh->lanes_used);
+    rid_t rid = sh->lane_head[lane];
+    sh->lane_head[lane] = atomic_load_explicit(&record_at(ep, rid)->next, memory_order_relaxed);
+    if (sh->lane_head[lane] == 0) sh->lanes_used &= ~(1u << lane);
+    sh->next_lane = (lane + 1) % RUNQ_LANES;
+    atomic_store_explicit(&sh->n_queued, atomic_load_explicit(&sh->n_queued, memory_order_relaxed) - 1, memory_order_relaxed);
+    return rid;
 }
 
 static bool refill(ep_t *ep)
@@ -94,11 +95,15 @@ rid_t runq_next(ep_t *ep)
             if (!refill(ep)) return 0;
             continue;
         }
-        rid_t rid = atomic_exchange_explicit(&sh->batch[i], 0, memory_order_acq_rel); /* the agent may take it at this moment */
+        /* Said before it leaves the batch, so that runq_contains() sees it in one place or the other until it is claimed. */
+        atomic_store_explicit(&sh->taking, atomic_load_explicit(&sh->batch[i], memory_order_relaxed), memory_order_relaxed);
+        rid_t rid = atomic_exchange(&sh->batch[i], 0); /* the agent may take it at this moment */
         atomic_store_explicit(&sh->i_batch, i + 1, memory_order_relaxed);
         if (rid == 0) continue;
         record_t *rec = record_at(ep, rid);
-        if (claim(ep, rec)) return rid;
+        bool mine = claim(ep, rec);
+        atomic_store_explicit(&sh->taking, 0, memory_order_release);
+        if (mine) return rid;
         runq_let_go(ep, rid, rec);
     }
 }
@@ -122,17 +127,23 @@ void runq_push_self(ep_t *ep, rid_t rid)
 }
 
 /* With a record just taken out of victim's lists: make it the caller's, unless somebody runs it inline. */
-static bool take_over(ep_t *ep, rid_t rid, uint16_t victim_gid)
+bool runq_take_over(ep_t *ep, rid_t rid, uint16_t victim_gid)
 {
     record_t *rec = record_at(ep, rid);
     uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
     while (record_word_state(word) == RECORD_QUEUED && record_word_gid(word) == victim_gid) {
-        if (!atomic_compare_exchange_weak(&rec->word, &word, record_word(RECORD_QUEUED, ep->gid, record_word_gen(word)))) continue;
-        rec->target = ep->gid;
+        if (!atomic_compare_exchange_weak(&rec->word, &word, record_word(RECORD_MOVING, ep->gid, record_word_gen(word)))) continue;
         return true;
     }
     runq_let_go(ep, rid, rec);
     return false;
+}
+
+/* Moving the inbox into the lanes empties it before n_queued says so: an owner that looked in between may have gone to sleep. */
+static void wake_if_left(ep_shared_t *sh)
+{
+    atomic_thread_fence(memory_order_seq_cst); /* n_queued before the look at `asleep`; the sleeper does it the other way round */
+    if (atomic_load_explicit(&sh->n_queued, memory_order_relaxed) > 0) ep_wake(sh);
 }
 
 unsigned runq_take(ep_t *ep, ep_shared_t *victim, uint16_t victim_gid, unsigned n, rid_t *rids)
@@ -142,13 +153,14 @@ unsigned runq_take(ep_t *ep, ep_shared_t *victim, uint16_t victim_gid, unsigned 
     sort_inbox(ep, victim);
     rid_t rid;
     while (got < n && (rid = pop_lane(ep, victim)) != 0)
-        if (take_over(ep, rid, victim_gid)) rids[got++] = rid;
+        if (runq_take_over(ep, rid, victim_gid)) rids[got++] = rid;
     for (uint32_t i = 0; got < n && i < RUNQ_BATCH; i++) {
         rid = atomic_load_explicit(&victim->batch[i], memory_order_acquire);
         /* Whoever changes the entry to 0 has the record; the victim does the same. */
-        if (rid != 0 && atomic_compare_exchange_strong(&victim->batch[i], &rid, 0) && take_over(ep, rid, victim_gid)) rids[got++] = rid;
+        if (rid != 0 && atomic_compare_exchange_strong(&victim->batch[i], &rid, 0) && runq_take_over(ep, rid, victim_gid)) rids[got++] = rid;
     }
     holderlock_release(&victim->lock, ep->gid);
+    wake_if_left(victim);
     return got;
 }
 
@@ -166,8 +178,10 @@ bool runq_contains(ep_t *ep, ep_shared_t *of, rid_t rid)
     for (unsigned lane = 0; lane < RUNQ_LANES && !found; lane++)
         for (rid_t r = of->lane_head[lane]; r != 0 && !found; r = atomic_load_explicit(&record_at(ep, r)->next, memory_order_relaxed))
             found = r == rid;
-    for (unsigned i = 0; i < RUNQ_BATCH && !found; i++) found = atomic_load_explicit(&of->batch[i], memory_order_acquire) == rid;
+    for (unsigned i = 0; i < RUNQ_BATCH && !found; i++) found = atomic_load(&of->batch[i]) == rid;
+    found = found || atomic_load(&of->taking) == rid;
     holderlock_release(&of->lock, ep->gid);
+    wake_if_left(of);
     return found;
 }
 
@@ -176,10 +190,12 @@ void runq_recover(ep_t *ep, uint16_t dead_gid)
     ep_shared_t *sh = ep_shared_at(ep->node, dead_gid);
     if (!holderlock_break(&sh->lock, dead_gid, ep->gid)) holderlock_acquire(&sh->lock, ep->gid);
     for (unsigned lane = 0; lane < RUNQ_LANES; lane++) sh->lane_head[lane] = sh->lane_tail[lane] = 0;
+    sh->lanes_used = sh->next_lane = 0;
     for (unsigned i = 0; i < RUNQ_BATCH; i++) atomic_store(&sh->batch[i], 0);
     atomic_store(&sh->n_queued, 0);
     atomic_store(&sh->i_batch, 0);
     atomic_store(&sh->n_batch, 0);
+    atomic_store(&sh->taking, 0);
     holderlock_release(&sh->lock, ep->gid);
     /* Records of the lost lists that somebody runs inline: nobody will meet them here any more. */
     for (int p = 0; p < ep->node->n_node_ranks; p++) {

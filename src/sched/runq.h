@@ -16,8 +16,10 @@
 rid_t runq_next(ep_t *ep);
 /* Queue a ready record behind the current task of ep itself: the result it reads is warm here. WAITING -> QUEUED is done. */
 void runq_push_self(ep_t *ep, rid_t rid);
-/* Take up to n unstarted tasks away from victim, oldest submissions first; they are QUEUED for nobody but the caller. */
+/* Take up to n unstarted tasks away from victim, oldest submissions first; they are MOVING in the caller's hands. */
 unsigned runq_take(ep_t *ep, ep_shared_t *victim, uint16_t victim_gid, unsigned n, rid_t *rids);
+/* A record that was just unlinked from the queue of from_gid: MOVING in ep's hands, or let go because somebody runs it inline (false). */
+bool runq_take_over(ep_t *ep, rid_t rid, uint16_t from_gid);
 /* Claim record rid, wherever it is queued, if it is unstarted and still has this word; it stays linked there. */
 bool runq_claim_inline(ep_t *ep, record_t *rec, uint64_t word);
 /* The queue in which a record stands lets go of it, because somebody runs it inline. */

@@ -86,10 +86,23 @@ sid_t slot_alloc(ep_t *ep, uint32_t n)
         slot->dtype = slot->ndim = 0;
         slot->creator_index = (uint8_t)(ep->gid & 0xff);
         slot->bytes = 0;
+        atomic_store_explicit(&slot->mark, 0, memory_order_relaxed);
         memset(&slot->u, 0, sizeof slot->u);
         atomic_store_explicit(&slot->rc, SLOT_RC_USED | SLOT_RC_CREATOR | SLOT_RC_PRODUCER, memory_order_release);
     }
     return first;
+}
+
+rid_t slot_producer(const ep_t *ep, const slot_t *slot)
+{
+    rid_t rid = atomic_load_explicit(&slot->mark, memory_order_acquire);
+    if (rid == 0 || rid >> 24 >= (uint32_t)ep->node->n_node_ranks) return 0;
+    return (rid & 0xffffff) < ep->node->segs[rid >> 24].hdr->records.n_chunks * 64 ? rid : 0;
+}
+
+void slot_set_producer(slot_t *slot, rid_t rid)
+{
+    atomic_store_explicit(&slot->mark, rid, memory_order_release);
 }
 
 static void acknowledge(const ep_t *ep, sid_t sid, uint64_t rc)
@@ -288,7 +301,7 @@ static void publish(ep_t *ep, sid_t sid, slot_t *slot)
 void slot_complete(ep_t *ep, sid_t sid)
 {
     slot_t *slot = slot_at(ep, sid);
-    if (ep->node->multi_node) slot->check = slot_checksum(slot);
+    if (ep->node->multi_node) atomic_store_explicit(&slot->mark, slot_checksum(slot), memory_order_relaxed);
     publish(ep, sid, slot);
 }
 

@@ -35,6 +35,11 @@ mray_ref slot_ref(const ep_t *ep, sid_t sid);
 /* n slots in a row, PENDING, with the creator's and the producer's hold; 0 when the table is full. All get one generation. */
 sid_t slot_alloc(ep_t *ep, uint32_t n);
 
+/* The record that will write a pending slot, as far as one can know: it may have done so by now, and the answer be another record or
+ * none (0). The caller believes the record's word and what it says of its results. */
+rid_t slot_producer(const ep_t *ep, const slot_t *slot);
+void slot_set_producer(slot_t *slot, rid_t rid);
+
 /* One change of the holds; the last hold dropped destroys the slot and its payload. */
 void slot_change(ep_t *ep, sid_t sid, rc_op_t op);
 /* The same while the change of record rid's held bit belongs to it. */

@@ -54,8 +54,8 @@ fresh
 printf '#include "p.h"\n' >"$work/src/base/q.h"
 printf '#include "q.h"\n' >"$work/src/base/p.h"
 expect layers 'include cycle'
-broken src/base/c.c 'int base_c(void)\n{\n    return 1;\n}\n' files 'no src/base/c.h'
-broken src/base/c.c 'const int base_table[2] = {1, 2};\n' files 'no src/base/c.h'
+broken src/base/c.c 'int base_c(void)\n{\n    return 1;\n}\n' files 'neither src/base/c.h'
+broken src/base/c.c 'const int base_table[2] = {1, 2};\n' files 'neither src/base/c.h'
 fresh
 printf 'static int c(void)\n{\n    return 1;\n}\n' >"$work/src/base/c.c"
 expect files

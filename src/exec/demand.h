@@ -1,0 +1,67 @@
+/* demand.h: what one rank wants of one shape: its queued tasks, and the leases it has for them. The data structure under leases.c.
+ *
+ * The queue is fair among submitters: a lane for each (by a hash of its endpoint), taken from in turn. Records stand in it by their `next`,
+ * MOVING in the agent's hands. */
+#ifndef MRAY_EXEC_DEMAND_H
+#define MRAY_EXEC_DEMAND_H
+
+#include "endpoint.h"
+#include "node_table.h"
+
+enum { DEMAND_LANES = 16 };
+
+typedef struct {
+    int32_t rank;
+    uint32_t slots, outstanding; /* granted; tasks sent there that are not over */
+} demand_place_t;
+
+typedef struct {
+    node_shape_t shape;
+    bool plain;  /* one CPU and nothing else */
+    bool asking; /* rank 0 has not answered yet */
+    bool warned;
+    bool fresh;  /* something came: a task, a grant, room */
+    uint32_t n_queued, next_lane;
+    rid_t head[DEMAND_LANES], tail[DEMAND_LANES];
+    demand_place_t *places;
+    unsigned n_places, cap_places;
+    uint32_t serial, asked, granted, capacity; /* capacity: slots in the whole job, as rank 0 said last */
+    uint64_t best_cpu, best_amount;
+    uint64_t used_ns;    /* last seen in use; 0 = it is just now */
+    uint64_t waiting_ns; /* since when tasks are queued; 0 = none */
+} demand_t;
+
+typedef struct {
+    demand_t **items;
+    unsigned n, cap;
+    uint32_t serial; /* of asks */
+    node_resource_t *names;
+    unsigned n_names, cap_names;
+} demand_list_t;
+
+/* The demand of that shape, made if need be; NULL without memory. The first is never reused for another shape. */
+demand_t *demand_of(demand_list_t *list, const node_shape_t *shape, bool plain);
+demand_t *demand_find(const demand_list_t *list, const node_shape_t *shape);
+void demand_list_fini(demand_list_t *list);
+
+void demand_push(demand_t *d, ep_t *ep, rid_t rid, record_t *rec);
+/* Oldest of the next lane; 0 when empty. */
+rid_t demand_pop(demand_t *d, ep_t *ep);
+/* Back to the front: the next pop gives it again. */
+void demand_unpop(demand_t *d, ep_t *ep, rid_t rid, record_t *rec);
+
+demand_place_t *demand_place(const demand_t *d, int rank);
+void demand_clear_slots(demand_t *d);
+bool demand_set_slots(demand_t *d, int rank, uint32_t slots);
+/* Places without slots and without tasks out. */
+void demand_drop_empty(demand_t *d);
+void demand_drop_place(demand_t *d, demand_place_t *place);
+/* All leases are given back; tasks that are out stay counted. */
+void demand_forget(demand_t *d);
+uint32_t demand_outstanding(const demand_t *d);
+
+/* Names behind hashes, for messages. */
+void demand_note_name(demand_list_t *list, uint32_t hash, const char *name);
+const char *demand_name(const demand_list_t *list, uint32_t hash);
+
+#endif
