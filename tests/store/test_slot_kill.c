@@ -304,11 +304,28 @@ static void reset_waiters(void *arg)
     }
 }
 
+/* Records that were told have run since, and wait for something else in another life: a link of the old list must not be followed
+ * through them. */
+static void use_told_records_again(fixture_t *f, bool *told)
+{
+    for (int i = 0; i < N_WAITERS; i++) {
+        record_t *rec = record_at(f->ep, f->rids[i]);
+        told[i] = record_word_state(atomic_load(&rec->word)) == RECORD_QUEUED;
+        if (!told[i]) continue;
+        record_free(f->ep, f->rids[i], rec);
+        assert_int_equal(record_alloc(f->ep, 2, 0, &rec), f->rids[i]);
+        atomic_store(&rec->pending, RECORD_GUARD | 3);
+        record_ref(f->ep, rec, 0)->next_waiter = record_ref(f->ep, rec, 1)->next_waiter = 0;
+    }
+}
+
 static void check_waiters(void *arg)
 {
     fixture_t *f = arg;
     slot_t *slot = slot_at(f->ep, f->sids[0]);
+    bool told[N_WAITERS];
     forget_dead(f);
+    use_told_records_again(f, told);
     finish_steps(f, DEAD);
     /* The record it was running says COMMITTED: its results are published to the end (run.c). */
     if ((atomic_load(&slot->rc) & SLOT_RC_PRODUCER) != 0) {
@@ -318,8 +335,8 @@ static void check_waiters(void *arg)
     assert_true(slot_is_ready(slot));
     for (int i = 0; i < N_WAITERS; i++) {
         record_t *rec = record_at(f->ep, f->rids[i]);
-        assert_int_equal(rec->pending, i == 1 ? 2 : 0);
-        assert_int_equal(record_word_state(atomic_load(&rec->word)), i == 1 ? RECORD_WAITING : RECORD_QUEUED);
+        assert_int_equal(rec->pending, told[i] ? RECORD_GUARD | 3 : i == 1 ? 2u : 0u);
+        assert_int_equal(record_word_state(atomic_load(&rec->word)), told[i] ? RECORD_BUILDING : i == 1 ? RECORD_WAITING : RECORD_QUEUED);
     }
     slot_complete(f->ep, f->sids[1]);
     slot_change(f->ep, f->sids[1], RC_DROP_PRODUCER);
