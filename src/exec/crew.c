@@ -163,6 +163,11 @@ bool crew_has_news(const crew_t *crew)
     return atomic_load(&crew->agent->ep->seg->hdr->deaths) != crew->deaths_seen;
 }
 
+uint32_t crew_deaths(const crew_t *crew)
+{
+    return crew->deaths_seen;
+}
+
 int crew_round(crew_t *crew)
 {
     int n = 0;

@@ -19,6 +19,8 @@ int crew_start(crew_t *crew, const crew_config_t *config);
 /* Deaths to be dealt with, workers to be made. */
 int crew_round(crew_t *crew);
 bool crew_has_news(const crew_t *crew);
+/* Counts the deaths that were dealt with, as far as one round found them. */
+uint32_t crew_deaths(const crew_t *crew);
 /* A task found no worker, or one blocks without a spare: make one if fewer than n_workers run. */
 void crew_want_worker(crew_t *crew);
 /* Make a worker beyond n_workers, unless one is starting. */

@@ -357,7 +357,7 @@ int shapes_round(shapes_t *s)
     int n = 0;
     bool news = shapes_has_news(s);
     if (s->n_running == 0 && !news && s->queues == NULL) return 0;
-    uint32_t deaths = atomic_load(&header(s)->deaths);
+    uint32_t deaths = crew_deaths(s->agent->crew);
     if (news || deaths != s->deaths_seen) {
         s->news_seen = atomic_load(&header(s)->shape_news);
         s->deaths_seen = deaths;
