@@ -80,7 +80,7 @@ MRAY_API int mray_actor_stop(mray_actor actor);
 #define MRAY_ACTOR(cls, ...) MRAY_ACTOR_HOOKS(cls, NULL, NULL, ##__VA_ARGS__)
 /** The same with hooks, each void (*)(void *self) or NULL. */
 #define MRAY_ACTOR_HOOKS(cls, start, stop, ...)                                                                               \
-    static void cls##__construct(cls *self MRAY_COMMA_PARAMS(cls, ##__VA_ARGS__));                                                   \
+    static void cls##__construct(cls *self __attribute__((unused)) MRAY_COMMA_PARAMS(cls, ##__VA_ARGS__));                                                   \
     static void cls##__construct_call(void *const *args, void *ret)                                                           \
     {                                                                                                                         \
         (void)ret;                                                                                                            \
@@ -95,11 +95,11 @@ MRAY_API int mray_actor_stop(mray_actor actor);
                                           .on_start = (start),                                                                \
                                           .on_stop = (stop)};                                                                 \
     __attribute__((constructor)) static void cls##__register(void) { mray_function_register(&cls##__mray_class.construct); }  \
-    static void cls##__construct(cls *self MRAY_COMMA_PARAMS(cls, ##__VA_ARGS__))
+    static void cls##__construct(cls *self __attribute__((unused)) MRAY_COMMA_PARAMS(cls, ##__VA_ARGS__))
 
 /** Define a method: MRAY_METHOD(result, cls, name, type, parameter, ...) { ... self->... }. */
 #define MRAY_METHOD(R, cls, method, ...)                                                                                      \
-    static R cls##__##method(cls *self MRAY_COMMA_PARAMS(cls, ##__VA_ARGS__));                                                       \
+    static R cls##__##method(cls *self __attribute__((unused)) MRAY_COMMA_PARAMS(cls, ##__VA_ARGS__));                                                       \
     static void cls##__##method##_call(void *const *args, void *ret)                                                          \
     {                                                                                                                         \
         MRAY_STORE_RESULT(R, cls##__##method((cls *)args[-1] MRAY_COMMA_PASS(cls, ##__VA_ARGS__)));                                  \
@@ -113,7 +113,7 @@ MRAY_API int mray_actor_stop(mray_actor actor);
     {                                                                                                                         \
         mray_function_register(&cls##__##method##__mray);                                                                     \
     }                                                                                                                         \
-    static R cls##__##method(cls *self MRAY_COMMA_PARAMS(cls, ##__VA_ARGS__))
+    static R cls##__##method(cls *self __attribute__((unused)) MRAY_COMMA_PARAMS(cls, ##__VA_ARGS__))
 
 #define MRAY_COMMA_PARAMS(dummy, ...) MRAY_CAT(MRAY_COMMA_PARAMS_, MRAY_HAS_ARGS(dummy, ##__VA_ARGS__))(dummy, ##__VA_ARGS__)
 #define MRAY_COMMA_PARAMS_0(dummy)

@@ -277,6 +277,22 @@ static int check_distinct(const mray_ref *refs, size_t n)
     return status;
 }
 
+/* Wait, and bring results that stayed on other nodes here, so that what is ready can be had at once. */
+static int fetch_ready(ep_t *ep, const mray_ref *refs, sid_t *sids, bool *held, size_t n, size_t num_ready, uint64_t deadline)
+{
+    for (bool again = true; again;) {
+        (void)wait_slots(ep, sids, n, num_ready, deadline);
+        again = false;
+        for (size_t i = 0; i < n; i++) {
+            if (held[i] || !slot_is_ready(slot_at(ep, sids[i])) || slot_at(ep, sids[i])->kind != SLOT_KIND_REMOTE) continue;
+            int status = proxies_acquire(ep, refs[i], &sids[i]);
+            if (status != MRAY_OK) return status;
+            again = held[i] = true;
+        }
+    }
+    return MRAY_OK;
+}
+
 int mray_wait(const mray_ref *refs, size_t n, size_t num_ready, int64_t timeout_ns, bool *ready, size_t *n_ready_p)
 {
     uint64_t deadline;
@@ -294,8 +310,9 @@ int mray_wait(const mray_ref *refs, size_t n, size_t num_ready, int64_t timeout_
     size_t found = 0, count = 0;
     while (status == MRAY_OK && found < n && (status = submit_resolve(ep, refs[found], &sids[found], &held[found])) == MRAY_OK) found++;
     if (status == MRAY_OK && deadline != 0) status = wait_check_cycle(ep, "mray_wait", sids, n, num_ready);
+    if (status == MRAY_OK) status = fetch_ready(ep, refs, sids, held, n, num_ready, deadline);
     if (status == MRAY_OK) {
-        bool enough = wait_slots(ep, sids, n, num_ready, deadline) >= num_ready;
+        bool enough = wait_slots(ep, sids, n, num_ready, 0) >= num_ready;
         for (size_t i = 0; i < n; i++) count += ready[i] = slot_is_ready(slot_at(ep, sids[i]));
         if (!enough && count < num_ready)
             status = base_error(MRAY_ERR_TIMEOUT, "mray_wait: %zu of %zu objects were ready in time, %zu are wanted", count, n, num_ready);

@@ -99,6 +99,12 @@ static void close_and_undo(session_t *s)
     undo(s);
 }
 
+/* Between sessions: a communicator on which rank 0 will say what comes next. */
+static void stand_by(void)
+{
+    if (net_open_world(NULL, NULL, &standby) != MRAY_OK) standby = NULL;
+}
+
 static int start_agent(session_t *s)
 {
     upcalls_install();
@@ -200,21 +206,22 @@ static _Noreturn void leave(int code)
     exit(code);
 }
 
-/* A rank above 0: sessions until rank 0 ends. */
-static _Noreturn void serve_sessions(session_t *s, const mray_init_opts *opts)
+/* A rank above 0: sessions until rank 0 ends. One that could not start is over at once: rank 0 says why, and may try again. */
+static _Noreturn void serve_sessions(session_t *s, const mray_init_opts *opts, int status)
 {
-    for (;;) {
-        agent_serve(s->agent);
-        end_session(s);
+    for (;; status = start(s, opts)) {
+        if (status == MRAY_OK) {
+            agent_serve(s->agent);
+            end_session(s);
+        } else {
+            close_and_undo(s);
+            stand_by();
+        }
         if (standby == NULL || !next_command(standby)) leave(0);
         if (prepare(opts, false, &s) != MRAY_OK) leave(1);
         s->net = standby;
         standby = NULL;
         session_now = s;
-        if (start(s, opts) != MRAY_OK) {
-            close_and_undo(s);
-            leave(0); /* rank 0 says why, and decides the job's exit code */
-        }
     }
 }
 
@@ -262,18 +269,12 @@ int mray_init(int *argc, char ***argv, const mray_init_opts *opts)
     if ((again || net_info(s->net)->rank == 0) && net_info(s->net)->rank == 0 && again) (void)next_command(s->net);
     session_now = s;
     status = start(s, opts);
-    if (net_info(s->net)->rank != 0) {
-        if (status != MRAY_OK) {
-            close_and_undo(s);
-            leave(0); /* rank 0 says why, and decides the job's exit code */
-        }
-        serve_sessions(s, opts);
-    }
+    if (net_info(s->net)->rank != 0) serve_sessions(s, opts, status);
     if (status == MRAY_OK) status = agent_start_helper(s->agent);
     if (status != MRAY_OK) {
         (void)say(status);
         close_and_undo(s);
-        net_shutdown_mpi();
+        stand_by();
     }
     return status;
 }
@@ -318,7 +319,7 @@ static void end_session(session_t *s)
     /* Segments are read by other ranks until all have come here. */
     (void)net_barrier(s->net);
     close_and_undo(s);
-    if (world && net_open_world(NULL, NULL, &standby) != MRAY_OK) standby = NULL;
+    if (world) stand_by();
 }
 
 int mray_finalize(void)

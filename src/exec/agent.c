@@ -140,6 +140,7 @@ void agent_dispatch(agent_t *agent, rid_t rid)
     else
         atomic_store_explicit(&record_at(agent->ep, agent->backlog_tail)->next, rid, memory_order_relaxed);
     agent->backlog_tail = rid;
+    atomic_store(&agent->ep->seg->hdr->backlog, 1);
     crew_want_worker(agent->crew);
 }
 
@@ -149,6 +150,7 @@ static int retry_backlog(agent_t *agent)
     int n = 0;
     rid_t rid = agent->backlog_head;
     agent->backlog_head = agent->backlog_tail = 0;
+    atomic_store(&agent->ep->seg->hdr->backlog, 0);
     while (rid != 0) {
         rid_t next = atomic_load_explicit(&record_at(agent->ep, rid)->next, memory_order_relaxed);
         agent_dispatch(agent, rid);

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "object.h"
 #include "runq.h"
+#include "submit.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -91,7 +92,11 @@ static void stage_failure(run_context_t *c, int status, const char *text)
 static void hand_over_ref(run_context_t *c, mray_ref ref)
 {
     sid_t sid;
-    if (mray_ref_is_nil(ref) || slot_find(c->ep, ref, &sid) != MRAY_OK || sid == 0) return;
+    if (mray_ref_is_nil(ref) || slot_find(c->ep, ref, &sid) != MRAY_OK) return;
+    if (sid == 0) { /* another node's: its owner must know before the caller can let go of it */
+        (void)submit_retain_remote(c->ep, ref);
+        return;
+    }
     const slot_t *slot = slot_at(c->ep, sid);
     bool made_here = (atomic_load(&slot->rc) & SLOT_RC_CREATOR) != 0 && slot->creator_index == (c->ep->gid & 0xff) && sid >> 24 == c->ep->gid >> 8;
     slot_change(c->ep, sid, made_here ? RC_CREATOR_TO_HOLD : RC_HOLD);

@@ -71,6 +71,12 @@ void worker_hand_on(ep_t *ep)
         for (unsigned i = 0; i < n; i++) route_requeue(ep, rids[i]);
 }
 
+/* This rank's agent keeps tasks for which it found no worker: now there is one. */
+static void ask_for_backlog(ep_t *ep)
+{
+    if (atomic_load(&ep->seg->hdr->backlog) != 0) ep_wake(ep_shared_at(ep->node, ep_gid(ep->node->node_rank, SEG_EP_AGENT)));
+}
+
 /* A spare worker of this rank joins; false when there is none. */
 static bool wake_a_spare(ep_t *ep)
 {
@@ -81,6 +87,7 @@ static bool wake_a_spare(ep_t *ep)
             if ((atomic_fetch_and(&h->spare_mask[w], ~(m & -m)) & (m & -m)) == 0) continue;
             ep_mask_set(h->worker_mask, gid);
             ep_mask_set(h->idle_mask, gid); /* it sleeps; the first push wakes it */
+            ask_for_backlog(ep);
             return true;
         }
     }
@@ -135,6 +142,7 @@ static void idle(ep_t *ep)
     bool spin = ep_may_spin(ep);
     for (int i = 0; spin && i < SPIN_TURNS && !has_work(ep); i++) base_cpu_relax();
     if (!has_work(ep)) {
+        ask_for_backlog(ep);
         ask_for_balance(ep);
         ep_sleep_prepare(ep);
         if (has_work(ep))

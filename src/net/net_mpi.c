@@ -248,6 +248,9 @@ static int open_on(MPI_Comm from, bool owns_mpi, net_t **net_p)
 {
     int level = MPI_THREAD_SINGLE;
     MPI_Query_thread(&level);
+    if (level < MPI_THREAD_FUNNELED)
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init_comm: MPI was started for one thread only (MPI_THREAD_SINGLE); start it by "
+                          "MPI_Init_thread() with MPI_THREAD_FUNNELED or more");
     net_mpi_t *mpi = calloc(1, sizeof *mpi);
     if (!mpi) return base_error(MRAY_ERR_OUT_OF_MEMORY, "no memory for the network");
     mpi->comm = MPI_COMM_NULL;

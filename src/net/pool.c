@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 64 };
+enum {
+    CHUNK = 64,
+    RUN_CHUNKS = 32,  /* own chunks looked at for a run */
+    MAX_STACK = 8192,
+};
 
 static _Atomic uint64_t *hint_word(const segment_t *seg, const seg_pool_t *pool, uint32_t chunk)
 {
@@ -200,36 +204,62 @@ uint32_t pool_alloc(pool_cache_t *cache)
     }
 }
 
-uint32_t pool_alloc_run(pool_cache_t *cache, uint32_t n)
+/* n free items in a row in one of the endpoint's own chunks, from the cursor on; 0 if the few that are looked at have none. Their entries on the
+ * stack go stale, which pool_alloc() notices. */
+static uint32_t run_in_own_chunks(pool_cache_t *cache, uint32_t n)
 {
-    if (n == 1) return pool_alloc(cache);
+    if (cache->lo_word == UINT32_MAX || n > CHUNK) return 0;
+    uint32_t looked = 0;
+    for (uint32_t i = 0, words = cache->hi_word - cache->lo_word + 1; i < words && looked < RUN_CHUNKS; i++) {
+        uint32_t w = cache->run_cursor < cache->lo_word || cache->run_cursor > cache->hi_word ? cache->lo_word : cache->run_cursor;
+        for (uint64_t m = cache->mine[w]; m != 0 && looked < RUN_CHUNKS; m &= m - 1, looked++) {
+            uint32_t base = (w * 64 + (uint32_t)__builtin_ctzll(m)) * CHUNK, row = 0;
+            for (uint32_t k = base == 0; k < CHUNK; k++) {
+                row = cache->is_free(pool_item(cache->seg, cache->pool, base + k)) ? row + 1 : 0;
+                if (row < n) continue;
+                cache->run_cursor = w;
+                return base + k + 1 - n;
+            }
+        }
+        cache->run_cursor = w + 1;
+    }
+    return 0;
+}
+
+/* n items in a row from fresh chunks; the rest of the last one goes to the stack. */
+static uint32_t run_in_fresh_chunks(pool_cache_t *cache, uint32_t n)
+{
     uint32_t want = (n + CHUNK - 1) / CHUNK, first = 0, got = 0;
     while (got < want) {
         uint32_t chunk = claim_fresh(cache);
-        if (chunk == UINT32_MAX) break;
-        if (got == 0 || chunk != first + got || chunk == 0) { /* another endpoint came between: start again behind it */
-            for (uint32_t c = first; got > 0; c++, got--) take_chunk_items(cache, c, ~0ull);
-            first = chunk;
+        bool follows = chunk != UINT32_MAX && chunk != 0 && (got == 0 || chunk == first + got); /* item 0 is nil: chunk 0 has no full row */
+        if (!follows) { /* another endpoint came between, or there is no more: what was claimed serves single items */
+            for (; got > 0; got--) take_free_items(cache, first++);
+            if (chunk == UINT32_MAX) return 0;
         }
         if (chunk == 0) {
-            take_chunk_items(cache, 0, ~0ull); /* item 0 is nil, so chunk 0 has no full run */
+            take_free_items(cache, 0);
             continue;
         }
-        got++;
+        if (got++ == 0) first = chunk;
     }
-    if (got < want) {
-        for (uint32_t c = first; got > 0; c++, got--) take_chunk_items(cache, c, ~0ull);
-        return 0;
-    }
-    uint32_t base = first * CHUNK;
-    for (uint32_t i = base + n; i < (first + want) * CHUNK; i++) stack_push(cache, i);
-    return base;
+    for (uint32_t i = first * CHUNK + n; i < (first + want) * CHUNK; i++) stack_push(cache, i);
+    return first * CHUNK;
+}
+
+uint32_t pool_alloc_run(pool_cache_t *cache, uint32_t n)
+{
+    if (n == 1) return pool_alloc(cache);
+    uint32_t first = run_in_own_chunks(cache, n);
+    return first != 0 ? first : run_in_fresh_chunks(cache, n);
 }
 
 void pool_free(pool_cache_t *cache, const segment_t *seg, seg_pool_t *pool, uint32_t index)
 {
     uint32_t chunk = index / CHUNK;
-    if (pool == cache->pool && (cache->mine[chunk / 64] >> chunk % 64 & 1) != 0)
+    /* Runs leave stale entries behind, so the stack is bounded; hints count an item once however often it comes. */
+    bool mine = pool == cache->pool && (cache->mine[chunk / 64] >> chunk % 64 & 1) != 0;
+    if (mine && cache->n_stack < MAX_STACK)
         stack_push(cache, index);
     else
         set_hints(seg, pool, chunk, 1ull << index % CHUNK);

@@ -23,7 +23,7 @@ typedef struct {
     uint32_t n_stack, cap_stack;
     uint64_t *mine; /* bit per chunk: owned by this endpoint */
     uint32_t lo_word, hi_word; /* range of words of `mine` that have bits */
-    uint32_t cursor;
+    uint32_t cursor, run_cursor;
 } pool_cache_t;
 
 int pool_cache_init(pool_cache_t *cache, const segment_t *seg, seg_pool_t *pool, pool_is_free_fn is_free, uint16_t gid);
@@ -32,7 +32,7 @@ void pool_cache_fini(pool_cache_t *cache);
 
 /* Index of a free item, or 0 when the pool is exhausted. Item 0 is never given out. */
 uint32_t pool_alloc(pool_cache_t *cache);
-/* First of n items in a row, or 0. n above 1: fresh chunks only. */
+/* First of n items in a row, or 0. For n above 1 a few of the endpoint's own chunks are looked at, then fresh ones. */
 uint32_t pool_alloc_run(pool_cache_t *cache, uint32_t n);
 /* The caller has made the item's word say "free". Own items go to the private stack. */
 void pool_free(pool_cache_t *cache, const segment_t *seg, seg_pool_t *pool, uint32_t index);
