@@ -173,6 +173,8 @@ static int prepare(const mray_init_opts *opts, bool embedded, session_t **s_p)
         status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init: num_workers is %d; 0 (one a core) to %d are possible", opts->num_workers, SEG_MAX_EPS / 2);
     if (status == MRAY_OK && opts != NULL && (unsigned)opts->workers > MRAY_WORKERS_THREAD)
         status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init: workers is %d; see mray_worker_mode", (int)opts->workers);
+    if (status == MRAY_OK && opts != NULL && (opts->n_resources < 0 || (opts->n_resources > 0 && opts->resources == NULL)))
+        status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init: n_resources is %d, and resources is %s", opts->n_resources, opts->resources == NULL ? "NULL" : "set");
     if (status != MRAY_OK) {
         free(s);
         return status;

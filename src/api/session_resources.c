@@ -59,8 +59,6 @@ int session_read_resources(session_t *s, const mray_init_opts *opts)
     *has = (node_hello_t){.rank = info->rank, .node = info->node, .n_workers = s->share.n_workers};
     int status = s->share.n_gpus > 0 ? add(has, "GPUs", "GPU", 3, s->share.n_gpus) : MRAY_OK;
     if (status == MRAY_OK) status = add_list(has, s->config.resources);
-    if (status == MRAY_OK && opts != NULL && opts->n_resources > 0 && opts->resources == NULL)
-        status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init: n_resources is %d and resources NULL", opts->n_resources);
     for (int i = 0; status == MRAY_OK && opts != NULL && i < opts->n_resources; i++) {
         const mray_resource *r = &opts->resources[i];
         if (r->name == NULL) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init: resource %d has no name", i);

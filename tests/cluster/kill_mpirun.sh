@@ -42,6 +42,12 @@ for signal in KILL TERM INT; do
                 tail -5 "$log"
                 n_failed=$((n_failed + 1))
             fi
+            # Open MPI's launcher does not always end by itself when it is told to while it starts; what is ours has to go all the same.
+            for ((turn = 0; turn < 200; turn++)); do
+                kill -0 $mpirun 2>/dev/null || break
+                sleep 0.1
+            done
+            kill -KILL $mpirun 2>/dev/null
             wait $mpirun 2>/dev/null
             for ((turn = 0; turn < 100; turn++)); do
                 left=$(processes)
