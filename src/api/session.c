@@ -14,14 +14,13 @@
 #include "functions.h"
 #include "log.h"
 #include "object.h"
+#include "standby.h"
 #include "upcalls.h"
 #include "wait.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-typedef enum { COMMAND_START = 1, COMMAND_EXIT } command_t;
 
 session_t *session_now;
 static zygote_t *zygote;
@@ -188,16 +187,6 @@ static int prepare(const mray_init_opts *opts, bool embedded, session_t **s_p)
 
 static void end_session(session_t *s);
 
-/* True: another session starts. */
-static bool next_command(net_t *net)
-{
-    const net_info_t *info = net_info(net);
-    int32_t mine = info->rank == 0 ? COMMAND_START : 0, *all = calloc((size_t)info->n_ranks, sizeof *all);
-    bool started = all != NULL && net_allgather(net, &mine, sizeof mine, all) == MRAY_OK && all[0] == COMMAND_START;
-    free(all);
-    return started;
-}
-
 static _Noreturn void leave(int code)
 {
     if (standby != NULL) net_close(standby);
@@ -219,8 +208,9 @@ static _Noreturn void serve_sessions(session_t *s, const mray_init_opts *opts, i
             close_and_undo(s);
             stand_by();
         }
-        if (standby == NULL || !next_command(standby)) leave(0);
-        if (prepare(opts, false, &s) != MRAY_OK) leave(1);
+        opts = standby != NULL ? standby_wait(standby) : NULL;
+        if (opts == NULL) leave(0);
+        if (prepare(opts, false, &s) != MRAY_OK) leave(1); /* rank 0 has found the same options right */
         s->net = standby;
         standby = NULL;
         session_now = s;
@@ -231,10 +221,7 @@ static void at_exit(void)
 {
     if (session_now != NULL) (void)mray_finalize();
     if (standby != NULL) {
-        const net_info_t *info = net_info(standby);
-        int32_t mine = COMMAND_EXIT, *all = calloc((size_t)info->n_ranks, sizeof *all);
-        if (all != NULL) (void)net_allgather(standby, &mine, sizeof mine, all);
-        free(all);
+        standby_say_exit(standby);
         net_close(standby);
         standby = NULL;
         net_shutdown_mpi();
@@ -268,7 +255,7 @@ int mray_init(int *argc, char ***argv, const mray_init_opts *opts)
         return say(status);
     }
     log_set_rank(net_info(s->net)->n_ranks > 1 ? net_info(s->net)->rank : -1);
-    if ((again || net_info(s->net)->rank == 0) && net_info(s->net)->rank == 0 && again) (void)next_command(s->net);
+    if (again && net_info(s->net)->rank == 0) standby_say_start(s->net, opts);
     session_now = s;
     status = start(s, opts);
     if (net_info(s->net)->rank != 0) serve_sessions(s, opts, status);
