@@ -143,7 +143,7 @@ static int start(session_t *s, const mray_init_opts *opts)
     int status = agree(s, functions_build());
     if (status == MRAY_OK) status = agree(s, session_compare_programs(s));
     if (status == MRAY_OK) status = agree(s, session_divide_cores(s, opts));
-    if (status == MRAY_OK) status = agree(s, session_read_resources(s, opts));
+    if (status == MRAY_OK) status = agree(s, session_count_gpus(s));
     if (status == MRAY_OK) status = session_make_segment(s, opts, &description);
     if (status == MRAY_OK) status = agree(s, start_agent(s));
     if (status == MRAY_OK) status = net_attach_segment(s->net, s->node->segs[s->node->node_rank].rw, s->node->segs[s->node->node_rank].bytes);
@@ -174,6 +174,7 @@ static int prepare(const mray_init_opts *opts, bool embedded, session_t **s_p)
         status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init: workers is %d; see mray_worker_mode", (int)opts->workers);
     if (status == MRAY_OK && opts != NULL && (opts->n_resources < 0 || (opts->n_resources > 0 && opts->resources == NULL)))
         status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init: n_resources is %d, and resources is %s", opts->n_resources, opts->resources == NULL ? "NULL" : "set");
+    if (status == MRAY_OK) status = session_read_resources(s, opts);
     if (status != MRAY_OK) {
         free(s);
         return status;
@@ -200,7 +201,7 @@ static _Noreturn void leave(int code)
 /* A rank above 0: sessions until rank 0 ends. One that could not start is over at once: rank 0 says why, and may try again. */
 static _Noreturn void serve_sessions(session_t *s, const mray_init_opts *opts, int status)
 {
-    for (;; status = start(s, opts)) {
+    for (;;) {
         if (status == MRAY_OK) {
             agent_serve(s->agent);
             end_session(s);
@@ -208,12 +209,13 @@ static _Noreturn void serve_sessions(session_t *s, const mray_init_opts *opts, i
             close_and_undo(s);
             stand_by();
         }
-        opts = standby != NULL ? standby_wait(standby) : NULL;
-        if (opts == NULL) leave(0);
-        if (prepare(opts, false, &s) != MRAY_OK) leave(1); /* rank 0 has found the same options right */
+        mray_init_opts next;
+        if (standby == NULL || !standby_wait(standby, opts, &next)) leave(0);
+        if (prepare(&next, false, &s) != MRAY_OK) leave(1); /* rank 0 has found the same options right */
         s->net = standby;
         standby = NULL;
         session_now = s;
+        status = start(s, &next);
     }
 }
 

@@ -37,7 +37,10 @@ ep_t *session_endpoint(const char *what);
 int session_make_segment(session_t *s, const mray_init_opts *opts, node_description_t *description);
 int session_divide_cores(session_t *s, const mray_init_opts *opts);
 int session_compare_programs(session_t *s);
+/* From options and environment: before MPI starts, so that a mistake is said on every rank and costs nothing. */
 int session_read_resources(session_t *s, const mray_init_opts *opts);
+/* What else the rank has, once its cores are divided. */
+int session_count_gpus(session_t *s);
 void session_say_hello(session_t *s);
 void session_await_hellos(session_t *s);
 int session_start_workers(session_t *s, zygote_t *zygote, const node_description_t *description);

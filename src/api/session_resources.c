@@ -55,16 +55,22 @@ static int add_list(node_hello_t *has, const char *text)
 int session_read_resources(session_t *s, const mray_init_opts *opts)
 {
     node_hello_t *has = &s->has;
-    const net_info_t *info = net_info(s->net);
-    *has = (node_hello_t){.rank = info->rank, .node = info->node, .n_workers = s->share.n_workers};
-    int status = s->share.n_gpus > 0 ? add(has, "GPUs", "GPU", 3, s->share.n_gpus) : MRAY_OK;
-    if (status == MRAY_OK) status = add_list(has, s->config.resources);
+    int status = add_list(has, s->config.resources);
     for (int i = 0; status == MRAY_OK && opts != NULL && i < opts->n_resources; i++) {
         const mray_resource *r = &opts->resources[i];
         if (r->name == NULL) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init: resource %d has no name", i);
         status = add(has, "mray_init", r->name, strlen(r->name), r->amount);
     }
     return status;
+}
+
+int session_count_gpus(session_t *s)
+{
+    const net_info_t *info = net_info(s->net);
+    s->has.rank = info->rank;
+    s->has.node = info->node;
+    s->has.n_workers = s->share.n_workers;
+    return s->share.n_gpus > 0 ? add(&s->has, "GPUs", "GPU", 3, s->share.n_gpus) : MRAY_OK;
 }
 
 void session_say_hello(session_t *s)
