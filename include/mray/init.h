@@ -29,7 +29,7 @@ typedef struct mray_resource {
 } mray_resource;
 
 /** How a session is set up. Zero in every field is the default; each has an environment variable that wins over the default but not over
- *  a field that is set (mray --print-config lists them all: docs/guide/configuration.md). */
+ *  a field that is set (MRAY_PRINT_CONFIG=1 lists them all; docs/guide/configuration.md). */
 typedef struct mray_init_opts {
     size_t store_bytes;          /**< object store of this rank; 0: 30% of the node's free memory, shared among its ranks. MRAY_STORE_BYTES */
     int num_workers;             /**< workers of this rank; 0: one a core of its share. MRAY_NUM_WORKERS */

@@ -140,6 +140,7 @@ static int agree(session_t *s, int status)
 static int start(session_t *s, const mray_init_opts *opts)
 {
     node_description_t description;
+    if (s->config.print_config && net_info(s->net)->rank == 0) config_print(&s->config, stderr);
     int status = agree(s, functions_build());
     if (status == MRAY_OK) status = agree(s, session_compare_programs(s));
     if (status == MRAY_OK) status = agree(s, session_divide_cores(s, opts));

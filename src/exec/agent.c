@@ -273,6 +273,8 @@ static void sleep_until_woken(agent_t *agent, uint64_t limit_ns)
 
 void agent_serve(agent_t *agent)
 {
+    /* Pages for the first tasks and objects, while nobody waits for them yet: a first touch costs a microsecond and more a page. */
+    seg_prefault(agent->ep->seg, 2 << 20, 4 << 20, 4 << 20);
     while (!atomic_load_explicit(&agent->stop, memory_order_acquire)) {
         pthread_mutex_lock(&agent->lock);
         int n = agent_round(agent);

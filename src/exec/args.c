@@ -78,11 +78,9 @@ bool args_convert(const mray_type *param, const mray_arg *arg, void *out)
     }
     if (is_integer(from) && is_integer(to)) return store_integer(to, load_integer(from, arg->data), is_unsigned(from), out);
     if (is_integer(from)) {
-        int64_t v = load_integer(from, arg->data);
-        double d = is_unsigned(from) ? (double)(uint64_t)v : (double)v;
-        /* Only whole numbers that the type holds exactly. */
-        double limit = to == MRAY_FLOAT32 ? 16777216.0 : 9007199254740992.0;
-        return fabs(d) <= limit && store_float(to, d, out);
+        int64_t v = load_integer(from, arg->data), limit = to == MRAY_FLOAT32 ? INT64_C(1) << 24 : INT64_C(1) << 53;
+        if (is_unsigned(from) ? (uint64_t)v > (uint64_t)limit : v > limit || v < -limit) return false; /* the type might not hold it exactly */
+        return store_float(to, (double)v, out);
     }
     double d;
     if (from == MRAY_FLOAT32) {
@@ -106,7 +104,10 @@ static const char *type_text(const mray_type *t, char *buf, size_t n)
 int args_check(const char *what, int i, const mray_type *param, const mray_arg *arg)
 {
     char want[64], got[64];
-    if (arg->data == NULL && arg->n > 0)
+    uint64_t bytes;
+    if (__builtin_mul_overflow((uint64_t)arg->n, (uint64_t)arg->type.size, &bytes) || bytes > UINT64_C(1) << 40)
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: argument %d has %zu elements of %u bytes, more than any store", what, i + 1, arg->n, arg->type.size);
+    if (arg->data == NULL && (arg->n > 0 || !arg->type.is_array))
         return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: argument %d is NULL", what, i + 1);
     if (arg->type.dtype == MRAY_REF && !arg->type.is_array) return MRAY_OK;
     bool same = param->is_array == arg->type.is_array;
@@ -124,7 +125,8 @@ int args_check(const char *what, int i, const mray_type *param, const mray_arg *
 
 uint32_t args_packed_bytes(const mray_type *param, const mray_arg *arg)
 {
-    uint64_t bytes = param->is_array ? 8 + (arg->n * param->size + 7) / 8 * 8 : (param->size + 7) / 8 * 8;
+    /* args_check() has bounded n * size. */
+    uint64_t bytes = param->is_array ? 8 + ((uint64_t)arg->n * param->size + 7) / 8 * 8 : ((uint64_t)param->size + 7) / 8 * 8;
     return bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes;
 }
 

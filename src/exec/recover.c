@@ -71,12 +71,26 @@ static void leave_masks(const death_t *d)
     ep_mask_clear(h->open_mask, d->gid);
 }
 
+/* It died after the item's word said "free" and before its owner was told, or after both: telling twice does no harm. */
+static void give_hint(const death_t *d, uint32_t id, bool record)
+{
+    const segment_t *seg = &d->ep->node->segs[id >> 24];
+    pool_free(record ? &d->ep->records : &d->ep->slots, seg, record ? &seg->hdr->records : &seg->hdr->slots, id & 0xffffff);
+}
+
+static void finish_free(const death_t *d)
+{
+    rid_t rid = atomic_exchange(&d->sh->journal.free_rid, 0);
+    if (rid != 0 && record_word_state(atomic_load(&record_at(d->ep, rid)->word)) == RECORD_FREE) give_hint(d, rid, true);
+}
+
 static void finish_hold_change(const death_t *d)
 {
     ep_journal_t *j = &d->sh->journal;
     sid_t sid = atomic_load(&j->rc_slot);
     if (sid == 0) return;
     uint64_t rc = atomic_load(&slot_at(d->ep, sid)->rc);
+    if (slot_rc_is_free(rc)) give_hint(d, sid, false);
     uint32_t seq = atomic_load(&j->rc_seq), op = atomic_load(&j->rc_op), bit = atomic_load(&j->rc_bit);
     bool last_is_mine = (uint16_t)(rc >> 32) == d->gid && (uint32_t)(rc >> 48) == seq;
     if (last_is_mine || atomic_load(&j->rc_ack) == seq) {
@@ -375,6 +389,7 @@ void recover_endpoint(agent_t *agent, uint16_t gid)
     for (int p = 0; p < agent->node->n_node_ranks; p++) payload_recover(d->ep, p, gid);
     runq_recover(d->ep, gid);
     finish_hold_change(d);
+    finish_free(d);
     finish_firing(d);
     finish_push(d);
     for_each_record(d, settle_record, false);

@@ -43,7 +43,8 @@ typedef struct {
     _Atomic uint64_t fire_link;    /* waiter being told, as in slot.h, and its record's generation << 36 */
     _Atomic uint64_t fire_next;    /* those not told yet */
     _Atomic uint32_t fire_slot;    /* 0 = none */
-    uint32_t reserved[3];
+    _Atomic uint32_t free_rid;     /* record being given back */
+    uint32_t reserved[2];
 } ep_journal_t;
 _Static_assert(sizeof(ep_journal_t) == SEG_CACHE_LINE, "the journal is one cache line");
 

@@ -37,8 +37,16 @@ static void make_free(_Atomic uint64_t *word)
 static void give_back(ep_t *ep, rid_t rid, _Atomic uint64_t *word)
 {
     const segment_t *seg = &ep->node->segs[rid >> 24];
+    if (ep->mortal) {
+        atomic_store_explicit(&ep->sh->journal.free_rid, rid, memory_order_relaxed);
+        atomic_signal_fence(memory_order_seq_cst);
+    }
     make_free(word);
     pool_free(&ep->records, seg, &seg->hdr->records, rid & 0xffffff);
+    if (ep->mortal) {
+        atomic_signal_fence(memory_order_seq_cst);
+        atomic_store_explicit(&ep->sh->journal.free_rid, 0, memory_order_relaxed);
+    }
 }
 
 /* Where ref i starts in the body's stream: refs never straddle two records. */

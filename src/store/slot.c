@@ -148,31 +148,38 @@ static void journal_rc_end(ep_t *ep)
     atomic_store_explicit(&ep->sh->journal.rc_slot, 0, memory_order_relaxed);
 }
 
-/* True when this was the last hold: the slot is DYING and the caller destroys it. */
-static bool change_rc(ep_t *ep, sid_t sid, rc_op_t op)
+/* *last_p: this was the last hold, the slot is DYING and the caller destroys it. False, and no change, if only_living and it was free
+ * or dying already. */
+static bool change_rc(ep_t *ep, sid_t sid, rc_op_t op, bool only_living, bool *last_p)
 {
     slot_t *slot = slot_at(ep, sid);
     uint64_t mark = ep->mortal ? (uint64_t)ep->gid << WRITER_SHIFT | (uint64_t)ep->rc_seq << SEQ_SHIFT : 0;
     uint64_t old = atomic_load_explicit(&slot->rc, memory_order_acquire), new;
     do {
+        if (only_living && (slot_rc_is_free(old) || (old & SLOT_RC_HOLDS) == 0)) return false;
         acknowledge(ep, sid, old);
         new = (changed_holds(old, op) & UINT32_MAX) | mark;
         if ((new & SLOT_RC_HOLDS) == 0) new |= SLOT_RC_DYING;
         /* Release: what this endpoint did with the object comes before its destruction by whoever drops last. */
     } while (!atomic_compare_exchange_weak_explicit(&slot->rc, &old, new, memory_order_acq_rel, memory_order_acquire));
-    return (new & SLOT_RC_HOLDS) == 0;
+    *last_p = (new & SLOT_RC_HOLDS) == 0;
+    return true;
 }
 
-static void change_with_record(ep_t *ep, sid_t sid, rc_op_t op, rid_t rid, unsigned bit)
+static bool change_with_record(ep_t *ep, sid_t sid, rc_op_t op, rid_t rid, unsigned bit, bool only_living)
 {
+    bool last = false;
     if (ep->mortal) journal_rc(ep, sid, op, rid, bit);
-    bool last = change_rc(ep, sid, op);
-    if (rid != 0)
+    bool done = change_rc(ep, sid, op, only_living, &last);
+    if (!done)
+        ; /* the journal ends without a change */
+    else if (rid != 0)
         slot_note_held(record_at(ep, rid), bit, op == RC_HOLD);
     else if ((bit & EP_LEDGER) != 0)
         atomic_store_explicit(&ep->sh->ledger[bit & ~EP_LEDGER], op == RC_HOLD ? sid : 0, memory_order_relaxed);
     if (last) slot_destroy(ep, sid);
     if (ep->mortal) journal_rc_end(ep);
+    return done;
 }
 
 void slot_note_held(record_t *rec, unsigned bit, bool held)
@@ -182,29 +189,28 @@ void slot_note_held(record_t *rec, unsigned bit, bool held)
     atomic_store_explicit(&rec->held, bits, memory_order_relaxed);
 }
 
-bool slot_hold_own(ep_t *ep, sid_t sid)
+static bool hold_own(ep_t *ep, sid_t sid, bool only_living)
 {
-    if (!ep->mortal) {
-        slot_change(ep, sid, RC_HOLD);
-        return true;
-    }
+    if (!ep->mortal) return change_with_record(ep, sid, RC_HOLD, 0, 0, only_living);
     for (uint32_t i = 0; i < EP_LEDGER_ENTRIES; i++) {
         uint32_t e = (ep->ledger_hint + i) % EP_LEDGER_ENTRIES;
         if (atomic_load_explicit(&ep->sh->ledger[e], memory_order_relaxed) != 0) continue;
         ep->ledger_hint = e + 1;
-        change_with_record(ep, sid, RC_HOLD, 0, EP_LEDGER | e);
-        return true;
+        return change_with_record(ep, sid, RC_HOLD, 0, EP_LEDGER | e, only_living);
     }
     return false;
 }
 
+bool slot_hold_own(ep_t *ep, sid_t sid)
+{
+    return hold_own(ep, sid, false);
+}
+
 bool slot_try_hold_own(ep_t *ep, mray_ref ref, sid_t *sid_p)
 {
-    if (slot_find(ep, ref, sid_p) != MRAY_OK || *sid_p == 0) return false;
-    const slot_t *slot = slot_at(ep, *sid_p);
-    if ((atomic_load(&slot->rc) & SLOT_RC_HOLDS) == 0 || !slot_hold_own(ep, *sid_p)) return false;
-    if (atomic_load(&slot->gen) == ref.gen) return true;
-    (void)slot_drop_own(ep, *sid_p);
+    if (slot_find(ep, ref, sid_p) != MRAY_OK || *sid_p == 0 || !hold_own(ep, *sid_p, true)) return false;
+    if (atomic_load(&slot_at(ep, *sid_p)->gen) == ref.gen) return true;
+    (void)slot_drop_own(ep, *sid_p); /* another object's by now, and held for a moment: no harm */
     return false;
 }
 
@@ -213,7 +219,7 @@ bool slot_drop_own(ep_t *ep, sid_t sid)
     for (uint32_t e = 0; ep->mortal && e < EP_LEDGER_ENTRIES; e++) {
         if (atomic_load_explicit(&ep->sh->ledger[e], memory_order_relaxed) != sid) continue;
         ep->ledger_hint = e;
-        change_with_record(ep, sid, RC_DROP, 0, EP_LEDGER | e);
+        (void)change_with_record(ep, sid, RC_DROP, 0, EP_LEDGER | e, false);
         return true;
     }
     if (ep->mortal) return false;
@@ -223,17 +229,17 @@ bool slot_drop_own(ep_t *ep, sid_t sid)
 
 void slot_change(ep_t *ep, sid_t sid, rc_op_t op)
 {
-    change_with_record(ep, sid, op, 0, 0);
+    (void)change_with_record(ep, sid, op, 0, 0, false);
 }
 
 void slot_hold_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit)
 {
-    change_with_record(ep, sid, RC_HOLD, rid, bit);
+    (void)change_with_record(ep, sid, RC_HOLD, rid, bit, false);
 }
 
 void slot_drop_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit)
 {
-    change_with_record(ep, sid, RC_DROP, rid, bit);
+    (void)change_with_record(ep, sid, RC_DROP, rid, bit, false);
 }
 
 int slot_release_ref(ep_t *ep, sid_t sid)
@@ -243,8 +249,9 @@ int slot_release_ref(ep_t *ep, sid_t sid)
     bool mine = slot->creator_index == (ep->gid & 0xff) && sid >> 24 == ep->gid >> 8;
     if ((rc & SLOT_RC_CREATOR) != 0 && (mine || (rc & SLOT_RC_COUNT) == 0)) {
         slot_change(ep, sid, RC_DROP_CREATOR);
+    } else if ((rc & SLOT_RC_COUNT) == 0) {
+        return base_error(MRAY_ERR_INVALID_REF, "mray_release: nothing of this ref is held any more");
     } else if (!slot_drop_own(ep, sid)) {
-        if ((rc & SLOT_RC_COUNT) == 0) return base_error(MRAY_ERR_INVALID_REF, "mray_release: nothing of this ref is held any more");
         slot_change(ep, sid, RC_DROP); /* handed over by a result or a message */
     }
     return MRAY_OK;
