@@ -1,0 +1,52 @@
+/* status_text.c: a scan of the node's tables. */
+#include "status_text.h"
+
+#include "arena.h"
+#include "payload.h"
+#include "slot.h"
+#include "worker.h"
+
+#include <mray/init.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* Live items of one rank's pools. */
+static void count_items(const ep_t *ep, int place, unsigned *objects, unsigned *tasks)
+{
+    const seg_header_t *h = ep->node->segs[place].hdr;
+    *objects = *tasks = 0;
+    for (uint32_t i = 1; i < pool_high_water(&h->slots); i++)
+        *objects += !slot_rc_is_free(atomic_load_explicit(&slot_at(ep, (sid_t)place << 24 | i)->rc, memory_order_relaxed));
+    for (uint32_t i = 1; i < pool_high_water(&h->records); i++) {
+        const record_t *rec = record_at(ep, (rid_t)place << 24 | i);
+        uint64_t word = atomic_load_explicit(&rec->word, memory_order_relaxed);
+        record_state_t state = record_word_state(word);
+        bool task = rec->kind == RECORD_TASK || rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR;
+        *tasks += state != RECORD_FREE && state != RECORD_EXTENSION && task && (word & RECORD_WORD_DONE) == 0;
+    }
+}
+
+/* Appends as snprintf would: *used_p grows by what it would have taken. */
+__attribute__((format(printf, 4, 5))) static void add(char *buf, size_t buf_bytes, size_t *used_p, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int n = *used_p < buf_bytes ? vsnprintf(buf + *used_p, buf_bytes - *used_p, fmt, ap) : vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (n > 0) *used_p += (size_t)n;
+}
+
+size_t status_text(const ep_t *ep, char *buf, size_t buf_bytes)
+{
+    const node_t *node = ep->node;
+    size_t used = 0;
+    add(buf, buf_bytes, &used, "mray %s: %d ranks on %u nodes, %u workers; this node:\n", MRAY_VERSION_STRING, node->n_ranks, ep->seg->hdr->n_nodes,
+        ep->seg->hdr->total_workers);
+    for (int p = 0; p < node->n_node_ranks; p++) {
+        unsigned objects, tasks;
+        count_items(ep, p, &objects, &tasks);
+        add(buf, buf_bytes, &used, "  rank %d: %d workers, %u tasks, %u objects, store %llu of %llu bytes\n", node->rank_of[p], worker_count(node->segs[p].hdr),
+            tasks, objects, (unsigned long long)arena_used_bytes(payload_arena(ep, p)), (unsigned long long)node->segs[p].hdr->arena_bytes);
+    }
+    return used;
+}
