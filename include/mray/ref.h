@@ -8,7 +8,7 @@
 /** Name of an object, 16 bytes by value. It says by itself where to look: no directory is asked. Valid on every rank of the
  *  session that made it. Each ref that a call returns holds its object until mray_release(). */
 typedef struct mray_ref {
-    uint32_t rank;  /**< owner: the rank whose segment has the object's slot */
+    uint32_t rank;  /**< owner: the rank whose segment has the object's slot. In a nil ref: the library's */
     uint32_t slot;  /**< index in that rank's slot table; 0 in a nil ref */
     uint32_t gen;   /**< generation of the slot: a released ref is recognised. In a nil ref: the status of the failed call */
     uint32_t epoch; /**< session: a ref from an earlier session is recognised */

@@ -143,7 +143,7 @@ int mray_seal(mray_ref ref)
 static int wait_for(ep_t *ep, const char *what, mray_ref ref, uint64_t deadline, sid_t *sid_p, bool *held_p)
 {
     if (mray_ref_is_nil(ref) && ref.gen != 0 && ref.epoch == 0)
-        return base_error((int)ref.gen, "%s: the ref is nil, because the call that returned it failed: %s", what, mray_status_text((int)ref.gen));
+        return base_error((int)ref.gen, "%s: the ref is nil, because the call that returned it failed: %s", what, submit_failure_text(ref));
     int status = submit_resolve(ep, ref, sid_p, held_p);
     if (status != MRAY_OK) return status;
     if (deadline != 0 && (status = wait_check_cycle(ep, what, sid_p, 1, 1)) != MRAY_OK) {

@@ -33,9 +33,24 @@ typedef struct {
     uint16_t proxy;      /* by ref argument: sids[i] is a proxy, held for this call */
 } plan_t;
 
+/* The sentences of this thread's last failed calls, for a get of what they returned. */
+enum { REMEMBERED_FAILURES = 8 };
+static _Thread_local struct {
+    uint32_t serial; /* of the next */
+    char text[REMEMBERED_FAILURES][BASE_ERROR_MAX];
+} failures;
+
 void submit_fail_refs(mray_ref *refs, int n, int status)
 {
-    for (int i = 0; i < n; i++) refs[i] = (mray_ref){.gen = (uint32_t)status};
+    uint32_t serial = ++failures.serial;
+    snprintf(failures.text[serial % REMEMBERED_FAILURES], BASE_ERROR_MAX, "%s", mray_error_message());
+    for (int i = 0; i < n; i++) refs[i] = (mray_ref){.rank = serial, .gen = (uint32_t)status};
+}
+
+const char *submit_failure_text(mray_ref nil)
+{
+    bool remembered = nil.rank != 0 && nil.rank <= failures.serial && failures.serial - nil.rank < REMEMBERED_FAILURES;
+    return remembered ? failures.text[nil.rank % REMEMBERED_FAILURES] : mray_status_text((int)nil.gen);
 }
 
 bool submit_wait_for_room(ep_t *ep, uint64_t *deadline_p)
@@ -109,10 +124,25 @@ static int plan_arguments(ep_t *ep, const char *what, const mray_function *f, co
     return MRAY_OK;
 }
 
-/* Find the slot of every ref before anything is built, so that nothing can fail afterwards. */
-static int resolve_refs(ep_t *ep, const char *what, plan_t *plan)
+/* A ready value is known already; one that is not is looked at when the task runs. */
+static int check_value(ep_t *ep, const char *what, int p, const mray_type *param, sid_t sid)
 {
+    const slot_t *slot = slot_at(ep, sid);
+    mray_view view;
+    if (!slot_is_ready(slot) || object_is_error(slot) || slot->kind == SLOT_KIND_REMOTE || object_look(ep, slot, &view) != MRAY_OK) return MRAY_OK;
+    if (args_object_fits(param, &view.type, view.ndim, view.size)) return MRAY_OK;
+    return base_error(MRAY_ERR_TYPE, "%s: argument %d is a ref to %s%s of %zu bytes, but the parameter is %s%s of %u bytes%s", what, p + 1,
+                      view.ndim > 0 ? "an array of " : "", mray_dtype_name(view.type.dtype), view.size, param->is_array ? "an array of " : "",
+                      mray_dtype_name(param->dtype), param->size, param->is_array ? " each" : "");
+}
+
+/* Find the slot of every ref before anything is built, so that nothing can fail afterwards. */
+static int resolve_refs(ep_t *ep, const char *what, const mray_function *f, plan_t *plan)
+{
+    int p = -1; /* the parameter of ref argument i */
     for (unsigned i = 0; i < plan->n_refs; i++) {
+        do p++;
+        while ((plan->ref_params >> p & 1) == 0);
         bool proxy = false, by_value = (plan->by_value >> i & 1) != 0;
         int status = by_value ? submit_resolve(ep, plan->refs[i], &plan->sids[i], &proxy) : slot_find(ep, plan->refs[i], &plan->sids[i]);
         if (status != MRAY_OK) {
@@ -124,6 +154,7 @@ static int resolve_refs(ep_t *ep, const char *what, plan_t *plan)
             plan->proxy |= (uint16_t)(1u << i);
             plan->refs[i] = slot_ref(ep, plan->sids[i]);
         }
+        if (by_value && (status = check_value(ep, what, p, &f->params[p], plan->sids[i])) != MRAY_OK) return status;
     }
     return MRAY_OK;
 }
@@ -258,7 +289,7 @@ int submit_call(ep_t *ep, const submit_kind_t *kind, const mray_function *f, con
     int status = check_options(kind->what, o);
     if (status == MRAY_OK) status = plan_arguments(ep, kind->what, f, args, n_args, &plan);
     if (kind->kind != RECORD_TASK) plan.body_bytes += (uint32_t)sizeof(record_tail_t);
-    if (status == MRAY_OK) status = resolve_refs(ep, kind->what, &plan);
+    if (status == MRAY_OK) status = resolve_refs(ep, kind->what, f, &plan);
     if (status == MRAY_OK) status = take_room(ep, kind->what, &plan, n_returns, &ret, &rid, &rec);
     if (status != MRAY_OK) {
         plan_fini(ep, &plan);

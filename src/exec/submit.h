@@ -20,8 +20,10 @@ typedef struct {
 int submit_call(ep_t *ep, const submit_kind_t *kind, const mray_function *function, const mray_arg *args, int n_args,
                 const mray_task_opts *opts, mray_ref *refs_p);
 
-/* Nil refs that carry a status. */
+/* Nil refs that carry a status, and a number by which this thread finds the error sentence again. */
 void submit_fail_refs(mray_ref *refs, int n, int status);
+/* That sentence, or the status's text where another thread or many failures later asks. */
+const char *submit_failure_text(mray_ref nil);
 
 /* A slot or record that the pool has none of at the moment: wait for one, helping nobody. Returns false after the time limit. */
 bool submit_wait_for_room(ep_t *ep, uint64_t *deadline_p);

@@ -292,7 +292,7 @@ static void test_dependents_fail_with_the_first_cause(void)
     CHECK_OK(mray_release(inner));
 }
 
-/* An object that is no argument of that kind is found when the task is to run. */
+/* An object that is no argument of that kind is refused at submission if it is there, else found when the task is to run. */
 static void test_an_object_of_a_wrong_type_fails_the_task(void)
 {
     double v[4] = {0}, d;
