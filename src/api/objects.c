@@ -334,7 +334,7 @@ int mray_retain(mray_ref ref)
     if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
     int status = slot_find(ep, ref, &sid);
     if (status != MRAY_OK) return status;
-    if (sid == 0) return submit_retain_remote(ep, ref);
+    if (sid == 0) return submit_retain_remote(ep, ref, true);
     if (!slot_hold_own(ep, sid))
         return base_error(MRAY_ERR_LIMIT, "mray_retain: this task has %d views and retained refs open; release some", EP_LEDGER_ENTRIES);
     return MRAY_OK;

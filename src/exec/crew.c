@@ -7,6 +7,7 @@
 #include "futex.h"
 #include "log.h"
 #include "recover.h"
+#include "remote.h"
 #include "route.h"
 #include "worker.h"
 #include "worker_main.h"
@@ -151,6 +152,7 @@ static void bury(crew_t *crew, unsigned index)
     ep_shared_t *sh = ep_shared_at(agent->node, gid);
     bool actor = atomic_load(&sh->kind) == EP_KIND_ACTOR;
     recover_endpoint(agent, gid);
+    remote_on_death(agent->remote, gid);
     if (crew->starting[index]) crew->starting[index] = false, crew->n_starting--;
     actors_on_death(agent->actors, gid);
     atomic_store(&sh->pid, 0);

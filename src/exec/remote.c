@@ -20,8 +20,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A ref of another node that a worker of this rank retained: given back for it if it dies. */
+typedef struct own_hold {
+    mray_ref ref;
+    uint32_t gid;
+    struct own_hold *next;
+} own_hold_t;
+
 struct remote {
     agent_t *agent;
+    own_hold_t *own_holds;
     unsigned *outstanding; /* by rank */
 };
 
@@ -266,6 +274,40 @@ bool remote_localise(remote_t *remote, rid_t rid, record_t *rec)
 
 /* ---- holds ---- */
 
+static void note_hold(remote_t *remote, uint32_t gid, mray_ref ref)
+{
+    own_hold_t *h = gid != 0 ? malloc(sizeof *h) : NULL;
+    if (h == NULL) return; /* without memory a worker's death may leave the object held */
+    *h = (own_hold_t){.ref = ref, .gid = gid, .next = remote->own_holds};
+    remote->own_holds = h;
+}
+
+static void forget_hold(remote_t *remote, uint32_t gid, mray_ref ref)
+{
+    for (own_hold_t **link = &remote->own_holds; gid != 0 && *link != NULL; link = &(*link)->next) {
+        own_hold_t *h = *link;
+        if (h->gid != gid || memcmp(&h->ref, &ref, sizeof ref) != 0) continue;
+        *link = h->next;
+        free(h);
+        return;
+    }
+}
+
+void remote_on_death(remote_t *remote, uint16_t gid)
+{
+    for (own_hold_t **link = &remote->own_holds; *link != NULL;) {
+        own_hold_t *h = *link;
+        if (h->gid != gid) {
+            link = &h->next;
+            continue;
+        }
+        wire_hold_t hold = {.ref = h->ref};
+        agent_send(remote->agent, (int)h->ref.rank, CONTROL_DROP, &hold, sizeof hold);
+        *link = h->next;
+        free(h);
+    }
+}
+
 static void on_hold(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
 {
     wire_hold_t hold;
@@ -288,7 +330,9 @@ static void on_drop(agent_t *agent, int src_rank, const void *body, uint32_t byt
     (void)src_rank;
     memcpy(&hold, body, sizeof hold);
     if (agent->node->node_rank_of[hold.ref.rank] < 0) {
-        agent_send(agent, (int)hold.ref.rank, CONTROL_DROP, body, bytes);
+        forget_hold(agent->remote, hold.gid, hold.ref);
+        hold.gid = 0;
+        agent_send(agent, (int)hold.ref.rank, CONTROL_DROP, &hold, bytes);
         return;
     }
     if (slot_find(agent->ep, hold.ref, &sid) != MRAY_OK || sid == 0) return;
@@ -299,7 +343,7 @@ static void on_drop(agent_t *agent, int src_rank, const void *body, uint32_t byt
         slot_change(agent->ep, sid, RC_DROP);
 }
 
-int submit_retain_remote(ep_t *ep, mray_ref ref)
+int submit_retain_remote(ep_t *ep, mray_ref ref, bool own)
 {
     struct {
         mray_ref reply;
@@ -307,6 +351,7 @@ int submit_retain_remote(ep_t *ep, mray_ref ref)
     } body;
     memset(&body, 0, sizeof body);
     body.hold.ref = ref;
+    body.hold.gid = own && ep->mortal ? ep->gid : 0;
     return request_call(ep, CONTROL_RETAIN, &body, sizeof body, NULL, 0);
 }
 
@@ -320,12 +365,14 @@ static void on_retain(agent_t *agent, int src_rank, const void *body, uint32_t b
     (void)src_rank, (void)bytes;
     memcpy(&ask, body, sizeof ask);
     ask.hold.reply = ask.reply;
+    note_hold(agent->remote, ask.hold.gid, ask.hold.ref);
+    ask.hold.gid = 0;
     agent_send(agent, (int)ask.hold.ref.rank, CONTROL_HOLD, &ask.hold, sizeof ask.hold);
 }
 
 int submit_release_remote(ep_t *ep, mray_ref ref)
 {
-    wire_hold_t hold = {.ref = ref};
+    wire_hold_t hold = {.ref = ref, .gid = ep->mortal ? ep->gid : 0};
     uint64_t deadline = 0;
     while (route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_DROP, &hold, sizeof hold) != MRAY_OK)
         if (!submit_wait_for_room(ep, &deadline)) return base_error(MRAY_ERR_LIMIT, "mray_release: too many tasks are unfinished; wait for some");
@@ -353,6 +400,11 @@ int remote_create(agent_t *agent, remote_t **remote_p)
 void remote_destroy(remote_t *remote)
 {
     if (remote == NULL) return;
+    while (remote->own_holds != NULL) {
+        own_hold_t *next = remote->own_holds->next;
+        free(remote->own_holds);
+        remote->own_holds = next;
+    }
     free(remote->outstanding);
     free(remote);
 }

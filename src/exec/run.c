@@ -94,7 +94,7 @@ static void hand_over_ref(run_context_t *c, mray_ref ref)
     sid_t sid;
     if (mray_ref_is_nil(ref) || slot_find(c->ep, ref, &sid) != MRAY_OK) return;
     if (sid == 0) { /* another node's: its owner must know before the caller can let go of it */
-        (void)submit_retain_remote(c->ep, ref);
+        (void)submit_retain_remote(c->ep, ref, false);
         return;
     }
     const slot_t *slot = slot_at(c->ep, sid);

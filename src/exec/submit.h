@@ -32,7 +32,7 @@ bool submit_wait_for_room(ep_t *ep, uint64_t *deadline_p);
 int submit_resolve(ep_t *ep, mray_ref ref, uint32_t *sid_p, bool *proxy_p);
 
 /* mray_retain() and mray_release() of a ref whose owner is on another node. */
-int submit_retain_remote(ep_t *ep, mray_ref ref);
+int submit_retain_remote(ep_t *ep, mray_ref ref, bool own); /* own: the endpoint's, given back if it dies; else handed to others */
 int submit_release_remote(ep_t *ep, mray_ref ref);
 
 #endif

@@ -45,7 +45,7 @@ typedef struct {
     mray_ref ref;
     mray_ref reply;   /* nil: no answer is wanted */
     uint32_t creator; /* DROP: 1 = the creator's hold (a stash), 0 = a common one */
-    uint32_t reserved;
+    uint32_t gid;     /* on its way to the own agent: the mortal endpoint whose hold it is, 0 = nobody's who may die alone */
 } wire_hold_t;
 
 /* Describe ready slot sid for a receiver elsewhere; *payload_p and image->n_more are what is to follow it. */
