@@ -253,24 +253,29 @@ void leases_count(leases_t *l, int rank, const node_shape_t *shape, int by)
 
 typedef struct {
     node_shape_t shape;
-    int32_t by;
+    int32_t at, by;
 } task_state_t;
+
+static void tell_sender(leases_t *l, int rank, int at, const node_shape_t *shape, int by)
+{
+    task_state_t body = {.shape = *shape, .at = at, .by = by};
+    if (rank == l->agent->node->rank)
+        leases_count(l, at, shape, by);
+    else
+        agent_send(l->agent, rank, CONTROL_TASK_STATE, &body, sizeof body);
+}
 
 void leases_tell_sender(leases_t *l, int rank, const node_shape_t *shape, int by)
 {
-    task_state_t body = {.shape = *shape, .by = by};
-    if (rank == l->agent->node->rank)
-        leases_count(l, rank, shape, by);
-    else
-        agent_send(l->agent, rank, CONTROL_TASK_STATE, &body, sizeof body);
+    tell_sender(l, rank, l->agent->node->rank, shape, by);
 }
 
 static void on_task_state(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
 {
     task_state_t state;
-    (void)bytes;
+    (void)src_rank, (void)bytes;
     memcpy(&state, body, sizeof state);
-    leases_count(agent->leases, src_rank, &state.shape, state.by);
+    leases_count(agent->leases, state.at, &state.shape, state.by);
 }
 
 static void on_task_waits(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
@@ -279,7 +284,7 @@ static void on_task_waits(agent_t *agent, int src_rank, const void *body, uint32
     leases_waits_t waits;
     (void)src_rank, (void)bytes;
     memcpy(&waits, body, sizeof waits);
-    leases_tell_sender(agent->leases, waits.rank, &plain, waits.by);
+    tell_sender(agent->leases, waits.rank, waits.at, &plain, waits.by);
 }
 
 static void on_grant(agent_t *agent, int src_rank, const void *body, uint32_t bytes)

@@ -26,7 +26,7 @@ void leases_on_task(leases_t *leases, rid_t rid, record_t *rec);
 /* A task that was sent to rank is over or blocks in a get (by = -1), or goes on (by = 1): those that block take no room, so that what they wait
  * for finds some. */
 void leases_count(leases_t *leases, int rank, const node_shape_t *shape, int by);
-/* Tell the agent of rank, which sent a task here. */
+/* Tell the agent of rank, which sent a task to this rank. */
 void leases_tell_sender(leases_t *leases, int rank, const node_shape_t *shape, int by);
 int leases_round(leases_t *leases);
 /* How long the agent may sleep as far as leases go. */
@@ -35,6 +35,7 @@ uint64_t leases_nap_ns(const leases_t *leases);
 /* CONTROL_TASK_WAITS, from a worker. */
 typedef struct {
     int32_t rank; /* that sent the task */
+    int32_t at;   /* where it sent it: another rank of that node may run it */
     int32_t by;
 } leases_waits_t;
 

@@ -72,6 +72,7 @@ void remote_forward(remote_t *remote, rid_t rid, int rank)
     record_read(ep, rec, 0, message + used, rec->body_bytes);
     used += rec->body_bytes;
     atomic_store(&rec->pending, rec->n_returns); /* results to come */
+    atomic_store(&rec->next, (uint32_t)rank);    /* in no list now: whom it was sent to; another rank of that node may run it and answer */
     atomic_store(&rec->word, record_word(RECORD_RUNNING, ep->gid, gen));
     remote->outstanding[rank]++;
     agent_send(agent, rank, CONTROL_RECORD, message, used);
@@ -233,10 +234,11 @@ static void on_result(agent_t *agent, int src_rank, const void *body, uint32_t b
     uint32_t left = atomic_load(&rec->pending) - 1;
     atomic_store(&rec->pending, left);
     if (left > 0) return;
-    agent->remote->outstanding[src_rank]--;
+    int rank = (int)atomic_load(&rec->next);
+    agent->remote->outstanding[rank]--;
     if (rec->kind == RECORD_TASK) {
         node_shape_t shape = leases_shape_of(rec);
-        leases_count(agent->leases, src_rank, &shape, -1);
+        leases_count(agent->leases, rank, &shape, -1);
     }
     for (unsigned i = 0; i < rec->n_refs; i++)
         if ((atomic_load(&rec->held) >> i & 1) != 0 && slot_find(ep, record_ref(ep, rec, i)->ref, &sid) == MRAY_OK && sid != 0)

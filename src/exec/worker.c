@@ -34,7 +34,7 @@ static void tell_waiting(ep_t *ep, int by)
     const run_context_t *c = run_current;
     while (c != NULL && c->outer != NULL) c = c->outer;
     if (c == NULL || c->rec->kind != RECORD_TASK) return;
-    leases_waits_t body = {.rank = (int32_t)c->rec->seq, .by = by};
+    leases_waits_t body = {.rank = (int32_t)c->rec->seq, .at = ep->node->rank_of[c->rid >> 24], .by = by}; /* it was received into that rank's pool */
     if (c->rec->shape != 0)
         tell_agent(ep);
     else if (c->rec->actor == RECORD_HERE && route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_TASK_WAITS, &body, sizeof body) != MRAY_OK)
