@@ -4,11 +4,14 @@
  * task is run again or fails, after it the agent publishes what is staged. So no result is published twice and none is lost. */
 #include "run.h"
 
+#include "clock.h"
 #include "functions.h"
 #include "log.h"
 #include "object.h"
+#include "proxies.h"
 #include "runq.h"
 #include "submit.h"
+#include "wait.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,13 +27,26 @@ sid_t run_return_slot(const ep_t *ep, const record_t *rec)
     return (sid_t)ep->node->node_rank_of[rec->ret.rank] << 24 | rec->ret.slot;
 }
 
+/* A result that stayed on another node. An agent brings such arguments here before it hands a task on; one that is claimed inside a get, on its
+ * way to the agent, brings them itself. */
+static int fetch_copy(run_context_t *c, mray_ref ref, sid_t *sid_p)
+{
+    int status = proxies_acquire(c->ep, ref, sid_p);
+    if (status != MRAY_OK) return status;
+    c->copies[c->n_copies++] = *sid_p;
+    (void)wait_slots(c->ep, sid_p, 1, 1, BASE_FOREVER);
+    return MRAY_OK;
+}
+
 /* One argument that is given by a ref: its value where it lies. args[p] points into slot or arena. */
 static int gather_value(run_context_t *c, int p, unsigned i, mray_array_any *array, void **arg_p)
 {
     sid_t sid;
     mray_view view;
     const mray_type *param = &c->function->params[p];
-    int status = slot_find(c->ep, record_ref(c->ep, c->rec, i)->ref, &sid);
+    mray_ref ref = record_ref(c->ep, c->rec, i)->ref;
+    int status = slot_find(c->ep, ref, &sid);
+    if (status == MRAY_OK && slot_at(c->ep, sid)->kind == SLOT_KIND_REMOTE) status = fetch_copy(c, ref, &sid);
     if (status == MRAY_OK) status = object_look(c->ep, slot_at(c->ep, sid), &view);
     if (status != MRAY_OK) return status;
     if (!args_object_fits(param, &view.type, view.ndim, view.size))
@@ -226,6 +242,7 @@ int run_record(ep_t *ep, rid_t rid, record_t *rec, void *self)
     rid_t outer = atomic_load_explicit(&ep->sh->current, memory_order_relaxed);
     atomic_store_explicit(&ep->sh->current, rid, memory_order_relaxed);
     call_and_stage(&context);
+    while (context.n_copies > 0) (void)slot_drop_own(ep, context.copies[--context.n_copies]);
     commit(ep, rec);
     run_finish(ep, rid, rec, false);
     atomic_store_explicit(&ep->sh->current, outer, memory_order_relaxed);

@@ -19,6 +19,8 @@ typedef struct run_context {
     bool failed;
     char message[BASE_ERROR_MAX];
     int status;
+    unsigned n_copies; /* arguments fetched from other nodes for this call, held until it is over */
+    sid_t copies[MRAY_MAX_ARGS];
     void *return_data; /* from mray_return_array_alloc() */
     uint64_t return_bytes;
 } run_context_t;

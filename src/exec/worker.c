@@ -158,8 +158,8 @@ void worker_pass_on(ep_t *ep, rid_t rid)
 {
     record_t *rec = record_at(ep, rid);
     uint64_t word = atomic_load_explicit(&rec->word, memory_order_relaxed);
-    atomic_store_explicit(&rec->word, record_word(RECORD_QUEUED, ep->gid, record_word_gen(word)), memory_order_release);
-    route_ready(ep, rid);
+    atomic_store_explicit(&rec->word, record_word(RECORD_MOVING, ep->gid, record_word_gen(word)), memory_order_release);
+    route_requeue(ep, rid);
 }
 
 static void worker_run(ep_t *ep, rid_t rid)

@@ -102,6 +102,7 @@ static uint32_t dtype_size(int dtype, uint64_t bytes)
 int object_look(const ep_t *ep, const slot_t *slot, mray_view *view)
 {
     const payload_header_t *header = NULL;
+    if (slot->kind == SLOT_KIND_REMOTE) return base_error(MRAY_ERR_INTERNAL, "an object was looked at before it was fetched from its node; please report it");
     if (slot->kind == SLOT_KIND_PAYLOAD || (slot->kind == SLOT_KIND_ERROR && slot->bytes != 0)) header = payload_view(ep, &slot->u.where);
     if (slot->kind == SLOT_KIND_ERROR) {
         int status = object_error_status(slot);
