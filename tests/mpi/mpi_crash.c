@@ -58,7 +58,7 @@ static void test_every_way_to_die_is_named(void)
     check_file counters[N_WAYS];
     for (int i = 0; i < 100; i++) others[i] = mray_remote(square, i);
     for (int k = 0; k < N_WAYS; k++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "way%d", k);
         counters[k] = check_file_of(name);
         refs[k] = mray_remote_with(mray_opts(.max_retries = MRAY_NO_RETRY), dying, counters[k], ways[k].way);
@@ -97,7 +97,7 @@ static void test_a_later_attempt_may_succeed(void)
     mray_ref refs[3];
     int64_t x = 0;
     for (int k = 0; k < 3; k++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "later%d", k);
         refs[k] = mray_remote_with(mray_opts(.max_retries = k == 2 ? MRAY_RETRY_FOREVER : 0), dies_before, check_file_of(name), BY_SEGV, deaths[k]);
     }
