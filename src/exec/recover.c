@@ -325,7 +325,8 @@ static void free_lost_extension(const death_t *d, rid_t rid, record_t *rec, uint
 static void free_lost_extensions(death_t *d)
 {
     int own = d->ep->node->node_rank; /* an endpoint takes records from its own rank's pool */
-    d->live_ext[own] = calloc(pool_high_water(&d->ep->seg->hdr->records) / 64 + 1, sizeof(uint64_t));
+    /* A bit for every record there can be: others take fresh ones while this goes on. */
+    d->live_ext[own] = calloc(d->ep->seg->hdr->records.n_chunks, sizeof(uint64_t));
     if (d->live_ext[own] == NULL) return; /* 128 bytes each stay lost */
     for_each_record(d, note_extensions, true);
     for_each_record(d, free_lost_extension, false);
