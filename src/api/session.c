@@ -180,6 +180,7 @@ static int prepare(const mray_init_opts *opts, bool embedded, session_t **s_p)
         free(s);
         return status;
     }
+    net_configure(&s->config);
     s->threads = opts != NULL && opts->workers != MRAY_WORKERS_DEFAULT ? opts->workers == MRAY_WORKERS_THREAD : strcmp(s->config.workers, "thread") == 0;
     *s_p = s;
     return MRAY_OK;

@@ -48,6 +48,8 @@ static const cfg_row_t rows[] = {
      .help = "how long a task may wait for resources that no node has before it fails"},
     {FIELD(bulk), .variable = "MRAY_BULK", .kind = CFG_CHOICE, .choices = bulk_choices,
      .help = "how payloads travel between nodes; auto: the faster of MPI_Rget and messages, as measured at start"},
+    {FIELD(fake_node_ranks), .variable = "MRAY_FAKE_NODE_RANKS", .kind = CFG_COUNT, .min = 1, .max = 65536,
+     .help = "for tests: every so many consecutive ranks are taken for a node of their own; 0: nodes are hosts"},
     {FIELD(print_binding), .variable = "MRAY_PRINT_BINDING", .kind = CFG_BOOL, .choices = bool_choices,
      .help = "1: print which cores each rank and worker is bound to"},
     {FIELD(print_config), .variable = "MRAY_PRINT_CONFIG", .kind = CFG_BOOL, .choices = bool_choices, .help = "1: print this table"},

@@ -19,6 +19,7 @@ typedef struct {
     uint64_t store_full_ms;    /* MRAY_STORE_FULL_TIMEOUT, default 10000, ms */
     uint64_t unschedulable_ms; /* MRAY_UNSCHEDULABLE_TIMEOUT, default 5000, ms: how long a task may wait for resources that no node has */
     const char *bulk;          /* MRAY_BULK: auto | rma | pull */
+    uint64_t fake_node_ranks;  /* MRAY_FAKE_NODE_RANKS; 0: nodes are hosts */
     bool print_binding;        /* MRAY_PRINT_BINDING: 0 | 1 */
     bool print_config;         /* MRAY_PRINT_CONFIG: 0 | 1 */
     bool bind;                 /* MRAY_BIND, default 1: bind workers to cores where the share allows it */

@@ -12,6 +12,8 @@
 #ifndef MRAY_NET_NET_H
 #define MRAY_NET_NET_H
 
+#include "config.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -73,8 +75,10 @@ typedef struct {
  *     A second session in one process reuses the initialised MPI. MPI initialised by somebody else: MRAY_ERR_ALREADY_INITIALIZED.
  *   net_open_comm:  comm_p points to the caller's MPI_Comm, which is dup'd; MPI is not finalised by us.
  *   net_open_fake:  n_ranks endpoints of one in-process network; nets_p receives n_ranks objects. node_of_rank may be NULL (all one node).
- * MRAY_FAKE_NODE_RANKS=k (for tests): every k consecutive ranks of an MPI job are taken for one node, wherever they run.
+ *   net_configure:  before any of them, from the same thread: the bulk path and MRAY_FAKE_NODE_RANKS=k (for tests): every k consecutive ranks
+ *     of an MPI job are taken for one node, wherever they run. Without it both are the defaults.
  * Errors: MRAY_ERR_MPI, MRAY_ERR_OUT_OF_MEMORY, each with a sentence. */
+void net_configure(const config_t *config);
 int net_open_world(int *argc, char ***argv, net_t **net_p);
 int net_open_comm(const void *comm_p, net_t **net_p);
 int net_open_fake(int n_ranks, const int *node_of_rank, net_t **nets_p);

@@ -33,9 +33,9 @@ static int agree(net_mpi_t *mpi, int mine, const char *what)
  * there only who asks for a window gets to see it. */
 static int local_wish(void)
 {
-    int wish = net_launch_bulk(), level = MPI_THREAD_SINGLE;
+    int wish = (int)net_launch_bulk(), level = MPI_THREAD_SINGLE;
     MPI_Query_thread(&level);
-    return wish == -1 && level == MPI_THREAD_MULTIPLE ? NET_BULK_PULL : wish;
+    return wish == NET_BULK_NONE && level == MPI_THREAD_MULTIPLE ? NET_BULK_PULL : wish;
 }
 
 /* Gather every rank's segment size; *wish_p is rank 0's. */
@@ -152,10 +152,8 @@ int net_mpi_attach_segment(net_t *net, void *base, uint64_t bytes)
     if (mpi->segment_bytes) return base_error(MRAY_ERR_INVALID_ARGUMENT, "a segment is attached already");
     mpi->segment = base;
 
-    int wish = -1;
+    int wish = NET_BULK_NONE;
     int status = gather_sizes(mpi, bytes, &wish);
-    if (status == MRAY_OK && wish == -2)
-        status = base_error(MRAY_ERR_INVALID_ARGUMENT, "MRAY_BULK is neither rma nor pull; unset it and the faster one is chosen");
     mpi->probing = true;
     if (status == MRAY_OK) status = make_paths(mpi, wish);
     net_choice_t choice = {0};

@@ -69,18 +69,23 @@ void net_launch_set_env(void)
     if (!net_launch_can_read_peers()) setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
 }
 
-int net_launch_fake_node_ranks(void)
+static struct {
+    int fake_node_ranks;
+    net_bulk_t bulk;
+} settings;
+
+void net_configure(const config_t *config)
 {
-    const char *text = getenv("MRAY_FAKE_NODE_RANKS");
-    int n = text ? atoi(text) : 0;
-    return n > 0 ? n : 0;
+    settings.fake_node_ranks = (int)config->fake_node_ranks;
+    settings.bulk = strcmp(config->bulk, "rma") == 0 ? NET_BULK_RMA : strcmp(config->bulk, "pull") == 0 ? NET_BULK_PULL : NET_BULK_NONE;
 }
 
-int net_launch_bulk(void)
+int net_launch_fake_node_ranks(void)
 {
-    const char *text = getenv("MRAY_BULK");
-    if (!text || !*text) return -1;
-    if (strcmp(text, "rma") == 0) return NET_BULK_RMA;
-    if (strcmp(text, "pull") == 0) return NET_BULK_PULL;
-    return -2;
+    return settings.fake_node_ranks;
+}
+
+net_bulk_t net_launch_bulk(void)
+{
+    return settings.bulk;
 }

@@ -2,6 +2,8 @@
 #ifndef MRAY_NET_NET_LAUNCH_H
 #define MRAY_NET_NET_LAUNCH_H
 
+#include "net.h"
+
 #include <stdbool.h>
 
 /* Set the OMPI_MCA_* variables that make a plain mpirun work well, each only where the user has not set it:
@@ -16,10 +18,8 @@ void net_launch_set_env(void);
  * try, and fail at the first large message. */
 bool net_launch_can_read_peers(void);
 
-/* MRAY_FAKE_NODE_RANKS, or 0. */
+/* What net_configure() was given: MRAY_FAKE_NODE_RANKS, 0 for the nodes that there are; MRAY_BULK, NET_BULK_NONE for "let the probe decide". */
 int net_launch_fake_node_ranks(void);
-
-/* MRAY_BULK: the path asked for, -1 for "let the probe decide" (unset), -2 for a word that is neither rma nor pull. */
-int net_launch_bulk(void);
+net_bulk_t net_launch_bulk(void);
 
 #endif

@@ -57,20 +57,29 @@ static void test_what_the_user_set_stays(void **state)
     assert_string_equal(getenv("OMPI_MCA_mpi_yield_when_idle"), "0");
 }
 
-static void test_settings_are_read(void **state)
+static void configure(void)
+{
+    config_t config;
+    assert_int_equal(config_load(&config), MRAY_OK);
+    net_configure(&config);
+}
+
+static void test_settings_come_from_the_table_of_settings(void **state)
 {
     (void)state;
-    assert_int_equal(net_launch_bulk(), -1);
     setenv("MRAY_BULK", "rma", 1);
+    assert_int_equal(net_launch_bulk(), NET_BULK_NONE); /* the environment alone says nothing */
+    configure();
     assert_int_equal(net_launch_bulk(), NET_BULK_RMA);
     setenv("MRAY_BULK", "pull", 1);
-    assert_int_equal(net_launch_bulk(), NET_BULK_PULL);
-    setenv("MRAY_BULK", "push", 1);
-    assert_int_equal(net_launch_bulk(), -2);
-    assert_int_equal(net_launch_fake_node_ranks(), 0);
     setenv("MRAY_FAKE_NODE_RANKS", "2", 1);
+    configure();
+    assert_int_equal(net_launch_bulk(), NET_BULK_PULL);
     assert_int_equal(net_launch_fake_node_ranks(), 2);
-    setenv("MRAY_FAKE_NODE_RANKS", "-2", 1);
+    setenv("MRAY_BULK", "auto", 1);
+    unsetenv("MRAY_FAKE_NODE_RANKS");
+    configure();
+    assert_int_equal(net_launch_bulk(), NET_BULK_NONE);
     assert_int_equal(net_launch_fake_node_ranks(), 0);
 }
 
@@ -115,7 +124,7 @@ int main(void)
         cmocka_unit_test_setup(test_launchers_are_seen, clear_environment),
         cmocka_unit_test_setup(test_defaults_are_set, clear_environment),
         cmocka_unit_test_setup(test_what_the_user_set_stays, clear_environment),
-        cmocka_unit_test_setup(test_settings_are_read, clear_environment),
+        cmocka_unit_test_setup(test_settings_come_from_the_table_of_settings, clear_environment),
         cmocka_unit_test_setup(test_alone_there_is_one_rank_and_no_mpi, clear_environment),
         cmocka_unit_test_setup(test_communicator_needs_mpi, clear_environment),
     };

@@ -156,7 +156,13 @@ static void idle_cost(net_t *net)
 int main(int argc, char **argv)
 {
     net_t *net;
-    if (net_open_world(&argc, &argv, &net) != MRAY_OK) {
+    config_t config;
+    int status = config_load(&config);
+    if (status == MRAY_OK) {
+        net_configure(&config);
+        status = net_open_world(&argc, &argv, &net);
+    }
+    if (status != MRAY_OK) {
         fprintf(stderr, "%s\n", mray_error_message());
         return 1;
     }

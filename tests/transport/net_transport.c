@@ -407,6 +407,12 @@ static MPI_Comm lend_comm(int *argc, char ***argv, int level)
 
 static void open_session(const char *mode, int *argc, char ***argv, MPI_Comm lent, net_t **net_p)
 {
+    config_t config;
+    if (config_load(&config) != MRAY_OK) {
+        fprintf(stderr, "%s\n", mray_error_message());
+        exit(1);
+    }
+    net_configure(&config);
     int status = lent != MPI_COMM_NULL ? net_open_comm(&lent, net_p) : net_open_world(argc, argv, net_p);
     if (status != MRAY_OK) {
         fprintf(stderr, "opening in mode %s: %s\n", mode, mray_error_message());
