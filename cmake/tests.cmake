@@ -22,9 +22,10 @@ function(mray_add_unit_test layer source)
   set_tests_properties(${layer}.${module} PROPERTIES TIMEOUT 60 LABELS unit ENVIRONMENT "${mray_test_env}")
 endfunction()
 
-# mray_add_ranks_test(NAME <name> COMMAND <program> [arg...] [RANKS <n|local>...] [MODES process|thread...] [LABELS <label>...]
+# mray_add_ranks_test(NAME <name> COMMAND <program> [arg...] [RANKS <n|local|nxk>...] [MODES process|thread...] [LABELS <label>...]
 #                     [SANITIZE <n|local>...] [TIMEOUT <seconds>] [ENV <name=value>...])
 # One ctest <name>.<ranks>.<mode> for each of RANKS and MODES (both modes by default), run by tests/run_mpi.sh. A program may be a target.
+# nxk: n ranks on this machine that take themselves for nodes of k ranks each, so what crosses nodes runs without hosts.
 # The runs on one of SANITIZE ranks (default 2) carry the label sanitize as well.
 function(mray_add_ranks_test)
   cmake_parse_arguments(T "" "NAME;TIMEOUT" "COMMAND;RANKS;MODES;LABELS;SANITIZE;ENV" ${ARGN})
@@ -52,8 +53,14 @@ function(mray_add_ranks_test)
 
   foreach(ranks IN LISTS T_RANKS)
     set(processors 1)
-    if(ranks GREATER 1)
-      set(processors ${ranks})
+    set(nodes_env "")
+    set(n_ranks ${ranks})
+    if(ranks MATCHES "^([0-9]+)x([0-9]+)$")
+      set(n_ranks ${CMAKE_MATCH_1})
+      set(nodes_env "MRAY_FAKE_NODE_RANKS=${CMAKE_MATCH_2}")
+    endif()
+    if(n_ranks GREATER 1)
+      set(processors ${n_ranks})
     endif()
     set(labels ${T_LABELS})
     if(ranks IN_LIST T_SANITIZE)
@@ -61,9 +68,9 @@ function(mray_add_ranks_test)
     endif()
     foreach(mode IN LISTS T_MODES)
       set(test ${T_NAME}.${ranks}.${mode})
-      add_test(NAME ${test} COMMAND ${mray_test_launcher} ${mray_run_mpi} ${ranks} ${T_COMMAND})
+      add_test(NAME ${test} COMMAND ${mray_test_launcher} ${mray_run_mpi} ${n_ranks} ${T_COMMAND})
       set_tests_properties(${test} PROPERTIES TIMEOUT ${outer_timeout} PROCESSORS ${processors} LABELS "${labels}"
-        ENVIRONMENT "MRAY_WORKERS=${mode};MRAY_TEST_TIMEOUT=${T_TIMEOUT};${mray_test_env};${T_ENV}")
+        ENVIRONMENT "MRAY_WORKERS=${mode};MRAY_TEST_TIMEOUT=${T_TIMEOUT};${nodes_env};${mray_test_env};${T_ENV}")
     endforeach()
   endforeach()
 endfunction()
@@ -78,7 +85,7 @@ function(mray_read_line source key words_var)
 endfunction()
 
 # mray_add_mpi_test(<source> [helper sources]): tests/mpi/mpi_<name>.c against the shared library. Lines near its top say how it is run:
-#   /* ranks: local 1 2 4 8 */   default 1 2 4
+#   /* ranks: local 1 2 4x2 */   default 1 2 4; 4x2: four ranks, nodes of two
 #   /* modes: process */         default process thread
 #   /* sanitize: 1 2 */          runs repeated under the sanitizers, default 2; or none
 #   /* timeout: 200 */           seconds a run

@@ -2,6 +2,7 @@
 #include "proxies.h"
 
 #include "clock.h"
+#include "copies.h"
 #include "error.h"
 #include "log.h"
 #include "map.h"
@@ -26,7 +27,7 @@ typedef struct proxy {
     bool holds;         /* the owner was told to hold the object */
     sid_t local;        /* or: the object's slot is on this node, and held */
     int torn_reads;
-    uint64_t last_use_ns;
+    uint64_t done_ns;
     net_get_t get;
     _Alignas(SEG_CACHE_LINE) slot_t image;
     struct proxy *next, *prev;
@@ -34,16 +35,10 @@ typedef struct proxy {
 
 struct proxies {
     agent_t *agent;
-    base_map_t by_ref;
-    base_map_t by_sid;
+    base_map_t by_sid; /* the proxies of this rank's agent; the whole node's are in copies.h */
     proxy_t *first;
     uint64_t next_sweep_ns;
 };
-
-static base_key_t ref_key(mray_ref ref)
-{
-    return base_key128((uint64_t)ref.rank << 32 | ref.slot, (uint64_t)ref.gen << 32 | ref.epoch);
-}
 
 /* ---- asking ---- */
 
@@ -73,6 +68,7 @@ static void on_proxy(agent_t *agent, int src_rank, const void *body, uint32_t by
     sid_t sid = proxies_get(agent->proxies, ask.ref);
     mray_ref proxy = sid != 0 ? slot_ref(agent->ep, sid) : (mray_ref){0};
     request_answer(agent, ask.reply, sid != 0 ? MRAY_OK : MRAY_ERR_LIMIT, "no object slot is free for a copy from another node; release refs", &proxy, sizeof proxy);
+    if (sid != 0) slot_change(agent->ep, sid, RC_DROP); /* it stays for PROXY_IDLE_NS, for the asker to hold it */
 }
 
 /* ---- fetching ---- */
@@ -80,7 +76,7 @@ static void on_proxy(agent_t *agent, int src_rank, const void *body, uint32_t by
 static void finish(proxy_t *p)
 {
     p->state = PROXY_DONE;
-    p->last_use_ns = base_clock_ns();
+    p->done_ns = base_clock_ns();
     object_publish(p->all->agent->ep, p->sid);
 }
 
@@ -128,6 +124,7 @@ static void read_payload(proxy_t *p, uint32_t rank, uint64_t off, uint64_t bytes
         on_payload(&(net_get_t){.user = p}, MRAY_OK);
         return;
     }
+    atomic_fetch_add_explicit(&ep->seg->hdr->copies.n_pulled, 1, memory_order_relaxed);
     p->get = (net_get_t){.src_rank = (int)rank, .src_off = off, .dst = payload_at(ep, &slot->u.where), .bytes = payload_block_bytes(bytes, metadata_bytes),
                          .done_fn = on_payload, .user = p};
     net_get_start(p->all->agent->net, &p->get);
@@ -227,57 +224,71 @@ static void on_ready(agent_t *agent, int src_rank, const void *body, uint32_t by
 
 /* ---- the table ---- */
 
-sid_t proxies_get(proxies_t *all, mray_ref ref)
+/* An object of this node whose payload stayed at another: it is held here, and read from there. */
+static void start_local(proxy_t *p)
 {
-    uint64_t value;
-    if (base_map_get(&all->by_ref, ref_key(ref), &value)) {
-        proxy_t *p = (proxy_t *)(uintptr_t)value;
-        p->last_use_ns = base_clock_ns();
-        return p->sid;
+    ep_t *ep = p->all->agent->ep;
+    sid_t local;
+    if (slot_find(ep, p->ref, &local) != MRAY_OK) {
+        fail(p, MRAY_ERR_INVALID_REF, mray_error_message());
+        return;
     }
-    ep_t *ep = all->agent->ep;
-    proxy_t *p = aligned_alloc(SEG_CACHE_LINE, (sizeof *p + SEG_CACHE_LINE - 1) / SEG_CACHE_LINE * SEG_CACHE_LINE);
-    sid_t sid = p != NULL ? slot_alloc(ep, 1) : 0;
-    if (sid == 0) {
-        free(p);
-        return 0;
-    }
-    memset(p, 0, sizeof *p);
-    *p = (proxy_t){.all = all, .ref = ref, .sid = sid, .last_use_ns = base_clock_ns(), .next = all->first};
-    if (all->first != NULL) all->first->prev = p;
-    all->first = p;
-    if (base_map_put(&all->by_ref, ref_key(ref), (uintptr_t)p) != MRAY_OK || base_map_put(&all->by_sid, base_key64(sid), (uintptr_t)p) != MRAY_OK)
-        log_error("no memory for the table of copies from other nodes");
-    int place = all->agent->node->node_rank_of[ref.rank];
-    if (place >= 0) { /* an object of this node whose payload stayed at another */
-        sid_t local;
-        if (slot_find(ep, ref, &local) != MRAY_OK) {
-            fail(p, MRAY_ERR_INVALID_REF, mray_error_message());
-        } else {
-            slot_change(ep, local, RC_HOLD);
-            p->local = local;
-            memcpy(&p->image, slot_at(ep, local), sizeof p->image);
-            use_image(p);
-        }
-        return sid;
-    }
-    p->holds = true;
-    wire_hold_t hold = {.ref = ref};
-    agent_send(all->agent, (int)ref.rank, CONTROL_HOLD, &hold, sizeof hold);
-    read_slot(p);
-    return sid;
+    slot_change(ep, local, RC_HOLD);
+    p->local = local;
+    memcpy(&p->image, slot_at(ep, local), sizeof p->image);
+    use_image(p);
 }
 
-mray_ref proxies_original(const proxies_t *all, sid_t sid)
+static void start_remote(proxy_t *p)
 {
-    const proxy_t *p = find_by_sid(all, sid);
-    return p != NULL ? p->ref : (mray_ref){0};
+    p->holds = true;
+    wire_hold_t hold = {.ref = p->ref};
+    agent_send(p->all->agent, (int)p->ref.rank, CONTROL_HOLD, &hold, sizeof hold);
+    read_slot(p);
+}
+
+static proxy_t *make(proxies_t *all, mray_ref ref, sid_t sid)
+{
+    proxy_t *p = aligned_alloc(SEG_CACHE_LINE, (sizeof *p + SEG_CACHE_LINE - 1) / SEG_CACHE_LINE * SEG_CACHE_LINE);
+    if (p == NULL) return NULL;
+    memset(p, 0, sizeof *p);
+    *p = (proxy_t){.all = all, .ref = ref, .sid = sid};
+    if (base_map_put(&all->by_sid, base_key64(sid), (uintptr_t)p) == MRAY_OK) return p;
+    free(p);
+    return NULL;
+}
+
+static void unmake(proxies_t *all, proxy_t *p)
+{
+    base_map_remove(&all->by_sid, base_key64(p->sid), NULL);
+    free(p);
+}
+
+sid_t proxies_get(proxies_t *all, mray_ref ref)
+{
+    ep_t *ep = all->agent->ep;
+    sid_t found = copies_find(ep, ref);
+    if (found != 0) return found;
+    sid_t sid = slot_alloc(ep, 1);
+    proxy_t *p = sid != 0 ? make(all, ref, sid) : NULL;
+    if (p != NULL) found = copies_add(ep, ref, sid);
+    if (p == NULL || found != sid) { /* no room, or another rank of the node was faster */
+        if (p != NULL) unmake(all, p);
+        if (sid != 0) slot_change(ep, sid, RC_DROP_PRODUCER), slot_change(ep, sid, RC_DROP_CREATOR);
+        return found;
+    }
+    p->next = all->first;
+    if (all->first != NULL) all->first->prev = p;
+    all->first = p;
+    if (all->agent->node->node_rank_of[ref.rank] >= 0)
+        start_local(p);
+    else
+        start_remote(p);
+    return sid;
 }
 
 static void drop(proxies_t *all, proxy_t *p)
 {
-    base_map_remove(&all->by_ref, ref_key(p->ref), NULL);
-    base_map_remove(&all->by_sid, base_key64(p->sid), NULL);
     if (p->next != NULL) p->next->prev = p->prev;
     if (p->prev != NULL)
         p->prev->next = p->next;
@@ -289,7 +300,7 @@ static void drop(proxies_t *all, proxy_t *p)
     }
     if (p->local != 0) slot_change(all->agent->ep, p->local, RC_DROP);
     slot_change(all->agent->ep, p->sid, RC_DROP_CREATOR);
-    free(p);
+    unmake(all, p);
 }
 
 int proxies_round(proxies_t *all)
@@ -298,11 +309,11 @@ int proxies_round(proxies_t *all)
     uint64_t now = base_clock_ns();
     if (now < all->next_sweep_ns) return 0;
     all->next_sweep_ns = now + SWEEP_NS;
+    uint64_t before_ns = now > PROXY_IDLE_NS ? now - PROXY_IDLE_NS : 0;
     int n = 0;
     for (proxy_t *p = all->first, *next; p != NULL; p = next) {
         next = p->next;
-        uint64_t holds = atomic_load(&slot_at(all->agent->ep, p->sid)->rc) & SLOT_RC_HOLDS;
-        if (p->state != PROXY_DONE || holds != SLOT_RC_CREATOR || now - p->last_use_ns < PROXY_IDLE_NS) continue;
+        if (p->state != PROXY_DONE || p->done_ns >= before_ns || !copies_remove_unused(all->agent->ep, p->ref, p->sid, before_ns)) continue;
         drop(all, p);
         n++;
     }
@@ -314,7 +325,6 @@ int proxies_create(agent_t *agent, proxies_t **proxies_p)
     proxies_t *all = calloc(1, sizeof *all);
     if (all == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate the table of proxies");
     all->agent = agent;
-    base_map_init(&all->by_ref);
     base_map_init(&all->by_sid);
     agent_register(agent, CONTROL_PROXY, on_proxy);
     agent_register(agent, CONTROL_SUBSCRIBE, on_subscribe);
@@ -330,7 +340,6 @@ void proxies_destroy(proxies_t *all)
         next = p->next;
         free(p);
     }
-    base_map_fini(&all->by_ref);
     base_map_fini(&all->by_sid);
     free(all);
 }

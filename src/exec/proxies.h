@@ -1,5 +1,5 @@
-/* proxies.h: local slots for objects of other nodes. The agent of a rank keeps one proxy a remote object, so that each is pulled once a
- * rank however many ask; the object's owner holds it for the proxy's sake.
+/* proxies.h: local slots for objects of other nodes. The first agent of a node that needs a remote object makes the
+ * node's proxy of it (store/copies.h), so that each is pulled once a node however many ask; the object's owner holds it for the proxy's sake.
  *
  *   new -> slot read (bulk read of 64 bytes; torn or stale: again) -> ready there: value, or payload read -> ready here
  *                                                                 -> pending there: SUBSCRIBE ... READY -> payload read -> ready here
@@ -18,11 +18,9 @@ int proxies_acquire(ep_t *ep, mray_ref ref, sid_t *sid_p);
 
 int proxies_create(agent_t *agent, proxies_t **proxies_p);
 void proxies_destroy(proxies_t *proxies);
-/* With the lock: the proxy of ref, made if there is none; 0 when no slot is free. It lives at least PROXY_IDLE_NS unheld. ref may also
+/* With the lock: the node's proxy of ref, made if there is none, and held for the caller; 0 when no slot is free. ref may also
  * be an object of this node of kind REMOTE. */
 sid_t proxies_get(proxies_t *proxies, mray_ref ref);
-/* The object that proxy sid stands for; nil if it is no proxy. */
-mray_ref proxies_original(const proxies_t *proxies, sid_t sid);
 int proxies_round(proxies_t *proxies);
 
 #endif

@@ -2,6 +2,7 @@
 #include "remote.h"
 
 #include "actors.h"
+#include "copies.h"
 #include "error.h"
 #include "leases.h"
 #include "log.h"
@@ -48,29 +49,49 @@ unsigned remote_outstanding(const remote_t *remote, int rank)
 
 /* ---- sending a record away ---- */
 
+/* Appends the value in slot sid if it is small enough; bytes taken. */
+static uint32_t append_value(const ep_t *ep, sid_t sid, uint8_t *to, uint32_t room)
+{
+    wire_object_t image = {.status = MRAY_OK};
+    const void *payload;
+    const slot_t *slot = slot_at(ep, sid);
+    if (slot->kind != SLOT_KIND_INLINE && slot->kind != SLOT_KIND_PAYLOAD) return 0; /* errors are rare; what is elsewhere is fetched from there */
+    wire_describe(ep, sid, &image, &payload);
+    bool small = slot->kind == SLOT_KIND_INLINE || (payload != NULL && image.n_more <= WIRE_MAX_ARG);
+    uint32_t bytes = (uint32_t)sizeof image + (image.n_more + 7) / 8 * 8;
+    if (!small || bytes > room) return 0;
+    memcpy(to, &image, sizeof image);
+    if (payload != NULL) memcpy(to + sizeof image, payload, image.n_more);
+    return bytes;
+}
+
 void remote_forward(remote_t *remote, rid_t rid, int rank)
 {
     agent_t *agent = remote->agent;
     ep_t *ep = agent->ep;
     record_t *rec = record_at(ep, rid);
-    uint8_t message[sizeof(wire_record_t) + RECORD_MAX_REFS * sizeof(mray_ref) + RECORD_MAX_BODY];
+    uint8_t message[sizeof(wire_record_t) + RECORD_MAX_REFS * sizeof(mray_ref) + RECORD_MAX_BODY + WIRE_MAX_ARGS];
+    sid_t sids[RECORD_MAX_REFS] = {0};
     uint32_t gen = record_word_gen(atomic_load(&rec->word));
     wire_record_t w = {.ret = rec->ret, .rid = rid, .gen = gen, .fn = rec->fn, .word = {rec->actor, rec->seq, rec->caller},
                        .n_returns = rec->n_returns, .body_bytes = rec->body_bytes, .by_value = rec->by_value, .ref_params = rec->ref_params,
                        .kind = rec->kind, .n_refs = rec->n_refs, .shape = rec->shape, .attempt = rec->attempt, .retries_left = rec->retries_left};
-    memcpy(message, &w, sizeof w);
     uint32_t used = sizeof w;
     for (unsigned i = 0; i < rec->n_refs; i++) {
-        mray_ref ref = record_ref(ep, rec, i)->ref, original = {0};
-        sid_t sid;
-        /* What is a copy here is named by its original there. */
-        if (slot_find(ep, ref, &sid) == MRAY_OK && sid != 0) original = proxies_original(agent->proxies, sid);
-        if (original.slot != 0) ref = original;
+        mray_ref ref = record_ref(ep, rec, i)->ref, origin = {0};
+        if (slot_find(ep, ref, &sids[i]) == MRAY_OK && sids[i] != 0) origin = copies_origin(ep, sids[i]);
+        if (origin.slot != 0) ref = origin; /* what is a copy here is named by its original there */
         memcpy(message + used, &ref, sizeof ref);
         used += (uint32_t)sizeof ref;
     }
     record_read(ep, rec, 0, message + used, rec->body_bytes);
     used += rec->body_bytes;
+    for (unsigned i = 0; i < rec->n_refs; i++) {
+        uint32_t bytes = (rec->by_value >> i & 1) != 0 && sids[i] != 0 ? append_value(ep, sids[i], message + used, (uint32_t)sizeof message - used) : 0;
+        if (bytes > 0) w.values |= (uint16_t)(1u << i);
+        used += bytes;
+    }
+    memcpy(message, &w, sizeof w);
     atomic_store(&rec->pending, rec->n_returns); /* results to come */
     atomic_store(&rec->next, (uint32_t)rank);    /* in no list now: whom it was sent to; another rank of that node may run it and answer */
     atomic_store(&rec->word, record_word(RECORD_RUNNING, ep->gid, gen));
@@ -89,17 +110,37 @@ static void notify_results(remote_t *remote, sid_t ret, int src_rank, const wire
     }
 }
 
-/* The arguments' slots: own objects, or proxies. */
-static void attach(remote_t *remote, rid_t rid, record_t *rec, const mray_ref *refs)
+/* A value that came with the record: an object of its own that lives as long as the record. */
+static const uint8_t *attach_value(ep_t *ep, rid_t rid, record_t *rec, unsigned i, const uint8_t *from)
+{
+    wire_object_t image;
+    sid_t sid;
+    memcpy(&image, from, sizeof image);
+    while ((sid = slot_alloc(ep, 1)) == 0) sched_yield();
+    (void)wire_stage(ep, sid, &image, from + sizeof image); /* true: all of it is here */
+    object_publish(ep, sid);
+    record_ref(ep, rec, i)->ref = slot_ref(ep, sid);
+    slot_hold_for(ep, sid, rid, i);
+    slot_change(ep, sid, RC_DROP_CREATOR);
+    return from + sizeof image + (image.n_more + 7) / 8 * 8;
+}
+
+/* The arguments' slots: values that came along, own objects, or proxies. */
+static void attach(remote_t *remote, rid_t rid, record_t *rec, const mray_ref *refs, uint16_t values, const uint8_t *value)
 {
     ep_t *ep = remote->agent->ep;
     atomic_store(&rec->pending, RECORD_GUARD);
     for (unsigned i = 0; i < rec->n_refs; i++) {
         sid_t sid = 0;
+        if ((values >> i & 1) != 0) {
+            value = attach_value(ep, rid, rec, i, value);
+            continue;
+        }
         record_ref(ep, rec, i)->ref = refs[i];
         bool by_value = (rec->by_value >> i & 1) != 0, here = ep->node->node_rank_of[refs[i].rank] >= 0;
         if (here && slot_find(ep, refs[i], &sid) != MRAY_OK) continue; /* released: the task fails when it looks */
-        if (by_value && (!here || slot_at(ep, sid)->kind == SLOT_KIND_REMOTE)) {
+        bool proxied = by_value && (!here || slot_at(ep, sid)->kind == SLOT_KIND_REMOTE);
+        if (proxied) {
             while ((sid = proxies_get(remote->agent->proxies, refs[i])) == 0) {
                 (void)net_poll(remote->agent->net);
                 sched_yield();
@@ -108,6 +149,7 @@ static void attach(remote_t *remote, rid_t rid, record_t *rec, const mray_ref *r
         }
         if (sid == 0) continue;
         slot_hold_for(ep, sid, rid, i);
+        if (proxied) slot_change(ep, sid, RC_DROP);
         if (!by_value) continue;
         atomic_fetch_or(&rec->pending, 1u << i);
         if (!slot_add_waiter(ep, sid, rid, i)) atomic_fetch_and(&rec->pending, ~(1u << i));
@@ -153,7 +195,7 @@ static void on_record(agent_t *agent, int src_rank, const void *body, uint32_t b
     for (uint32_t i = 0; i < w.n_returns; i++) slot_set_producer(slot_at(ep, ret + i), rid);
     record_write(ep, rec, 0, p, w.body_bytes);
     notify_results(agent->remote, ret, src_rank, &w);
-    attach(agent->remote, rid, rec, refs);
+    attach(agent->remote, rid, rec, refs, w.values, p + w.body_bytes);
 }
 
 /* ---- results on their way back ---- */
@@ -263,8 +305,7 @@ bool remote_localise(remote_t *remote, rid_t rid, record_t *rec)
             atomic_store(&rec->pending, RECORD_GUARD);
             atomic_store(&rec->word, record_word(RECORD_WAITING, ep->gid, record_word_gen(word)));
         }
-        any = true;
-        slot_change(ep, proxy, RC_HOLD);
+        any = true; /* the proxy's hold is the record's now */
         r->ref = slot_ref(ep, proxy);
         slot_change(ep, sid, RC_DROP); /* the record's hold moves from the object to the copy, which holds the object */
         atomic_fetch_or(&rec->pending, 1u << i);

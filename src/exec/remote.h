@@ -1,7 +1,7 @@
 /* remote.h: tasks sent to other nodes and received from them, their results, and holds across nodes.
  *
  *   here                                        there
- *   record RUNNING by the agent  --RECORD-->    record of its own, result slots of its own; arguments by proxies
+ *   record RUNNING by the agent  --RECORD-->    record of its own, result slots of its own; arguments by proxies, small ones come along
  *                                               runs like any other
  *   result slot completed        <--RESULT--    a NOTIFY record fires: small values travel, large ones stay and are pointed to
  *   arguments dropped, record freed             (kind REMOTE), kept by the slot there until the result's last hold goes (DROP)

@@ -7,6 +7,8 @@
 
 /* Payloads up to this travel inside the message that says the object is ready. */
 enum { WIRE_MAX_INLINE = 16384 };
+/* Arguments up to this travel with the task, 4 KiB of them in all. */
+enum { WIRE_MAX_ARG = 1024, WIRE_MAX_ARGS = 4096 };
 
 /* A ready object. */
 typedef struct {
@@ -24,7 +26,8 @@ typedef struct {
     uint32_t reserved;
 } wire_object_t;
 
-/* A record sent to another node; n_refs mray_ref and body_bytes of values follow. */
+/* A record sent to another node; n_refs mray_ref and body_bytes of values follow, and a wire_object_t with what is to follow it for each argument
+ * in `values`: small arguments travel with the task, so that it need not fetch them. */
 typedef struct {
     mray_ref ret; /* first result */
     uint32_t rid, gen;
@@ -33,7 +36,8 @@ typedef struct {
     uint16_t n_returns, body_bytes, by_value, ref_params;
     uint8_t kind, n_refs, shape, attempt;
     int8_t retries_left;
-    uint8_t reserved[3];
+    uint8_t reserved;
+    uint16_t values; /* bit i: the value of ref argument i follows */
 } wire_record_t;
 
 typedef struct {

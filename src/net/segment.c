@@ -41,6 +41,16 @@ static void lay_items(seg_pool_t *pool, uint64_t *off_p)
     *off_p = pool->items_off + (uint64_t)pool->n_chunks * CHUNK_ITEMS * pool->item_bytes;
 }
 
+/* At most half full if the copies spread evenly over the ranks of the node. Untouched pages cost nothing. */
+static void lay_copies(seg_copies_t *copies, uint32_t n_slots, uint64_t *off_p)
+{
+    copies->n_entries = 1;
+    while (copies->n_entries < 2 * n_slots) copies->n_entries *= 2;
+    copies->entries_off = align_up(*off_p, PAGE);
+    copies->origins_off = align_up(copies->entries_off + (uint64_t)copies->n_entries * sizeof(seg_copy_t), PAGE);
+    *off_p = copies->origins_off + (uint64_t)n_slots * sizeof(mray_ref);
+}
+
 static void lay_out(seg_header_t *h, const seg_config_t *config)
 {
     uint64_t off = align_up(sizeof *h, PAGE);
@@ -48,6 +58,7 @@ static void lay_out(seg_header_t *h, const seg_config_t *config)
     off += SEG_MAX_EPS * sizeof(ep_shared_t);
     lay_pool(&h->slots, config->n_slots, SLOT_BYTES, &off);
     lay_pool(&h->records, config->n_records, sizeof(record_t), &off);
+    lay_copies(&h->copies, h->slots.n_chunks * CHUNK_ITEMS, &off);
     lay_items(&h->slots, &off);
     lay_items(&h->records, &off);
     h->arena_meta_off = off = align_up(off, PAGE);

@@ -1,6 +1,6 @@
 /* segment.h: one shared-memory segment a rank, mapped by every process of its node.
  *
- *   | header | endpoints | slot pool bookkeeping | record pool bookkeeping | slots (64 B) | records (128 B) | arena metadata | arena |
+ *   | header | endpoints | slot pool bookkeeping | record pool bookkeeping | table of copies | slots (64 B) | records (128 B) | arena metadata | arena |
  *
  * The segment is a memfd: it has no name that another job could meet, it vanishes with its last process however that
  * ends, and its size is bounded by memory, not by the size of /dev/shm. Other processes of the node open it by
@@ -10,6 +10,9 @@
 #ifndef MRAY_NET_SEGMENT_H
 #define MRAY_NET_SEGMENT_H
 
+#include "holderlock.h"
+
+#include <mray/ref.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,6 +43,22 @@ typedef struct {
     uint32_t item_bytes;
 } seg_pool_t;
 
+/* Which slots of the node are copies of objects elsewhere (store/copies.h). */
+typedef struct {
+    uint32_t n_entries; /* a power of two */
+    uint64_t entries_off, origins_off;
+    holderlock_t lock;
+    uint32_t n_used;           /* guarded by lock */
+    _Atomic uint64_t n_pulled; /* payloads this rank's agent fetched from other nodes */
+} seg_copies_t;
+
+typedef struct {
+    mray_ref origin; /* slot 0: a free entry */
+    uint32_t sid;
+    uint32_t reserved;
+    uint64_t last_use_ns;
+} seg_copy_t;
+
 /* Set once before the segment is shared, but for the atomics. */
 typedef struct {
     uint64_t magic;
@@ -49,6 +68,7 @@ typedef struct {
     uint32_t n_nodes, total_workers; /* of the whole job, for reports */
     uint64_t eps_off, arena_meta_off, arena_off, arena_bytes;
     seg_pool_t slots, records;
+    seg_copies_t copies;
     _Alignas(SEG_CACHE_LINE) _Atomic uint32_t stop; /* workers leave their loops */
     _Atomic uint32_t deaths;                        /* counted by the zygote */
     _Atomic uint32_t n_workers; /* how many workers this rank wants to have in worker_mask; fewer while tasks of other shapes take CPUs */

@@ -45,8 +45,10 @@ size_t status_text(const ep_t *ep, char *buf, size_t buf_bytes)
     for (int p = 0; p < node->n_node_ranks; p++) {
         unsigned objects, tasks;
         count_items(ep, p, &objects, &tasks);
-        add(buf, buf_bytes, &used, "  rank %d: %d workers, %u tasks, %u objects, store %llu of %llu bytes\n", node->rank_of[p], worker_count(node->segs[p].hdr),
-            tasks, objects, (unsigned long long)arena_used_bytes(payload_arena(ep, p)), (unsigned long long)node->segs[p].hdr->arena_bytes);
+        const seg_header_t *h = node->segs[p].hdr;
+        add(buf, buf_bytes, &used, "  rank %d: %d workers, %u tasks, %u objects, store %llu of %llu bytes, %llu payloads pulled from other nodes\n", node->rank_of[p],
+            worker_count(h), tasks, objects, (unsigned long long)arena_used_bytes(payload_arena(ep, p)), (unsigned long long)h->arena_bytes,
+            (unsigned long long)atomic_load_explicit(&h->copies.n_pulled, memory_order_relaxed));
     }
     return used;
 }

@@ -4,7 +4,7 @@
  * The killer is a thread of the driver. It finds the workers by their name and by the mark that tests/run_mpi.sh puts into
  * the environment of a run; without the mark it refuses to work, since it might hit another job. On several hosts it
  * sees those of its own host only. */
-/* ranks: local 1 2 4 8 */
+/* ranks: local 1 2 4 8 4x2 */
 /* modes: process */
 #include "check.h"
 #include "dag.h"
