@@ -123,6 +123,15 @@ int args_check(const char *what, int i, const mray_type *param, const mray_arg *
     return MRAY_OK;
 }
 
+int args_check_result(const char *what, int i, const mray_type *param, const mray_function *maker)
+{
+    char want[64], got[64];
+    const mray_type *ret = &maker->ret;
+    if (param->dtype == ret->dtype && param->is_array == ret->is_array && (param->is_array || param->size == ret->size)) return MRAY_OK;
+    return base_error(MRAY_ERR_TYPE, "%s: argument %d is a ref to what '%s' returns, %s, but the parameter is %s", what, i + 1, maker->name,
+                      type_text(ret, got, sizeof got), type_text(param, want, sizeof want));
+}
+
 uint32_t args_packed_bytes(const mray_type *param, const mray_arg *arg)
 {
     /* args_check() has bounded n * size. */

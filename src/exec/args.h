@@ -20,6 +20,8 @@ int args_check(const char *what, int i, const mray_type *param, const mray_arg *
 uint32_t args_packed_bytes(const mray_type *param, const mray_arg *arg);
 /* Convert a number; false when the value does not fit the parameter's type. */
 bool args_convert(const mray_type *param, const mray_arg *arg, void *out);
+/* Can the result of a function that has not run yet be the value of a parameter? As args_check(). */
+int args_check_result(const char *what, int i, const mray_type *param, const mray_function *maker);
 /* Does an object of this type serve as the value of a parameter? */
 bool args_object_fits(const mray_type *param, const mray_type *object, int ndim, uint64_t bytes);
 

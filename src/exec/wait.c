@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "error.h"
 #include "futex.h"
+#include "producer.h"
 #include "run.h"
 #include "runq.h"
 #include "worker.h"
@@ -34,45 +35,11 @@ static bool may_help(const ep_t *ep)
     return depth < MAX_INLINE_DEPTH;
 }
 
-typedef struct {
-    rid_t rid;
-    record_t *rec;
-    uint64_t word;
-    record_kind_t kind;
-    bool plain; /* a task of one CPU */
-    uint32_t pending;
-    mray_ref refs[RECORD_MAIN_REFS]; /* its first arguments that are refs */
-    unsigned n_refs;
-} producer_t;
-
-/* The record that is to write slot sid, if there is one on this node. Another thread may finish and reuse the record while this one
- * reads it, so what was read counts only if the word, with its generation, is the same afterwards (a sequence lock; ThreadSanitizer cannot
- * know that). Only the record itself is read, not its extensions, which cannot be checked so. */
-__attribute__((no_sanitize("thread"))) static bool find_producer(const ep_t *ep, sid_t sid, producer_t *p)
-{
-    const slot_t *slot = slot_at(ep, sid);
-    if (slot_is_ready(slot) || (p->rid = slot_producer(ep, slot)) == 0) return false;
-    record_t *rec = p->rec = record_at(ep, p->rid);
-    p->word = atomic_load_explicit(&rec->word, memory_order_acquire);
-    record_state_t state = record_word_state(p->word);
-    if (state == RECORD_FREE || state == RECORD_BUILDING || state == RECORD_EXTENSION) return false;
-    p->kind = rec->kind;
-    p->plain = rec->kind == RECORD_TASK && rec->shape == 0;
-    p->pending = atomic_load_explicit(&rec->pending, memory_order_relaxed);
-    p->n_refs = rec->n_refs < RECORD_MAIN_REFS ? rec->n_refs : RECORD_MAIN_REFS;
-    for (unsigned i = 0; i < p->n_refs; i++) p->refs[i] = ((const record_ref_t *)(const void *)rec->body)[i].ref;
-    mray_ref ret = rec->ret;
-    uint32_t n_returns = rec->n_returns;
-    atomic_thread_fence(memory_order_acquire);
-    if (atomic_load_explicit(&rec->word, memory_order_relaxed) != p->word) return false;
-    return ret.rank < (uint32_t)ep->node->n_ranks && ep->node->node_rank_of[ret.rank] == (int)(sid >> 24) && (sid & 0xffffff) - ret.slot < n_returns;
-}
-
 /* If the task that makes this object has not begun, run it here; if it waits for arguments, look at those. */
 static bool help(ep_t *ep, sid_t sid, int depth)
 {
     producer_t p;
-    if (!find_producer(ep, sid, &p) || !p.plain) return false;
+    if (!producer_find(ep, sid, &p) || !p.plain) return false;
     if (record_word_state(p.word) == RECORD_QUEUED) {
         if (!runq_claim_inline(ep, p.rec, p.word)) return false;
         (void)run_record(ep, p.rid, p.rec, NULL);
@@ -126,7 +93,7 @@ static bool is_call_to_self(const ep_t *ep, const producer_t *p)
 static bool waits_for_itself(const ep_t *ep, sid_t sid, int depth)
 {
     producer_t p;
-    if (!find_producer(ep, sid, &p)) return false;
+    if (!producer_find(ep, sid, &p)) return false;
     if (p.kind == RECORD_METHOD && is_call_to_self(ep, &p)) return true;
     if (record_word_state(p.word) != RECORD_WAITING || depth == 0) return false;
     for (unsigned i = 0; i < p.n_refs; i++) {

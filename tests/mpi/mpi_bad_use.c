@@ -38,6 +38,23 @@ MRAY_METHOD(int64_t, cell, read)
     return self->n;
 }
 
+typedef struct {
+    char bytes[40];
+} large_cell;
+MRAY_TASK(large_cell, make_large_cell, int64_t, n)
+{
+    large_cell c = {{(char)n}};
+    return c;
+}
+MRAY_TASK(int64_t, small_cell, cell, c) { return c.n; }
+MRAY_TASK(void, nothing, int64_t, x) { (void)x; }
+MRAY_TASK(int64_t, two_results, int64_t, x)
+{
+    mray_array(int64_t) v = mray_array_of(int64_t, &x, 1);
+    CHECK_OK(mray_return(1, v));
+    return x;
+}
+
 static void call_anything(void *const *args, void *ret)
 {
     (void)args;
@@ -237,6 +254,36 @@ static void test_submit_with_bad_arguments(void)
     CHECK_OK(mray_release_many(refs, 2));
 }
 
+/* What a pending task returns is known when its ref is passed on, before it runs: none of these does until the end. */
+static void test_pending_refs_of_a_wrong_type(void)
+{
+    void *data;
+    int64_t x = 0;
+    mray_ref gate, two[2];
+    CHECK_OK(mray_create(8, INT64, NULL, &data, &gate));
+    mray_ref number = mray_remote(same, gate), again = mray_remote(same, number), array = mray_remote(make_bytes, gate), large = mray_remote(make_large_cell, gate);
+    mray_ref none = mray_remote(nothing, gate);
+    CHECK_NIL(mray_remote(sum_of_array, number), MRAY_ERR_TYPE, "'same' returns, int64");
+    CHECK_NIL(mray_remote(sum_of_array, again), MRAY_ERR_TYPE, "argument 1");
+    CHECK_NIL(mray_remote(sum_of_array, array), MRAY_ERR_TYPE, "array of uint8");
+    CHECK_NIL(mray_remote(same, array), MRAY_ERR_TYPE, "make_bytes");
+    CHECK_NIL(mray_remote(same, none), MRAY_ERR_TYPE, "void");
+    CHECK_NIL(mray_remote(small_cell, large), MRAY_ERR_TYPE, "bytes of 40 bytes");
+    /* Of a second result nobody knows the type yet: its task says it. */
+    CHECK_OK(mray_remote_n(two, 2, two_results, gate));
+    CHECK_NIL(mray_remote(sum_of_array, two[0]), MRAY_ERR_TYPE, "two_results");
+    mray_ref sum = mray_remote(sum_of_array, two[1]), wrong = mray_remote(same, two[1]);
+    *(int64_t *)data = 9;
+    CHECK_OK(mray_seal(gate));
+    CHECK_OK(mray_get(again, &x));
+    CHECK_EQUAL(x, 9);
+    CHECK_OK(mray_get(sum, &x));
+    CHECK_EQUAL(x, 9);
+    CHECK_STATUS(check_done(wrong), MRAY_ERR_TYPE);
+    mray_ref all[] = {gate, number, again, array, large, none, two[0], two[1], sum, wrong};
+    CHECK_OK(mray_release_many(all, sizeof all / sizeof all[0]));
+}
+
 static void test_calls_outside_a_task(void)
 {
     int64_t x = 0;
@@ -369,6 +416,7 @@ int main(int argc, char **argv)
     test_get_with_a_wrong_type_or_size();
     test_put_of_what_is_no_value();
     test_submit_with_bad_arguments();
+    test_pending_refs_of_a_wrong_type();
     test_calls_outside_a_task();
     test_actors_misused();
     test_resources_that_no_node_has();
