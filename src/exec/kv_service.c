@@ -58,12 +58,14 @@ static void on_request(agent_t *agent, int src_rank, const void *body, uint32_t 
     kv_request_t request;
     (void)src_rank, (void)bytes;
     memcpy(&request, body, sizeof request);
+    if (agent->node->rank != 0 && agent->node->node_rank_of[0] >= 0) { /* rank 0 reads them itself */
+        agent_send(agent, 0, CONTROL_KV, &request, sizeof request);
+        return;
+    }
     const uint8_t *data = request.follows ? (const uint8_t *)body + sizeof request : bytes_of(agent, &request);
     if (data == NULL) return;
     if (agent->node->rank == 0) {
         answer(agent, &request, data);
-    } else if (agent->node->node_rank_of[0] >= 0) {
-        agent_send(agent, 0, CONTROL_KV, &request, sizeof request);
     } else {
         uint8_t message[sizeof request + KV_MAX_KEY + KV_MAX_VALUE];
         request.follows = 1;

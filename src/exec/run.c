@@ -11,6 +11,7 @@
 #include "proxies.h"
 #include "runq.h"
 #include "submit.h"
+#include "tsan.h"
 #include "wait.h"
 
 #include <stdarg.h>
@@ -25,6 +26,12 @@ _Thread_local run_context_t *run_current;
 sid_t run_return_slot(const ep_t *ep, const record_t *rec)
 {
     return (sid_t)ep->node->node_rank_of[rec->ret.rank] << 24 | rec->ret.slot;
+}
+
+/* The result slots are this task's from here on; their last users may have been threads of this process. */
+static void take_results(const ep_t *ep, const record_t *rec)
+{
+    for (uint32_t i = 0; BASE_TSAN && i < rec->n_returns; i++) base_tsan_gets(&slot_at(ep, run_return_slot(ep, rec) + i)->rc);
 }
 
 /* A result that stayed on another node. An agent brings such arguments here before it hands a task on; one that is claimed inside a get, on its
@@ -241,6 +248,7 @@ int run_record(ep_t *ep, rid_t rid, record_t *rec, void *self)
     run_current = &context;
     rid_t outer = atomic_load_explicit(&ep->sh->current, memory_order_relaxed);
     atomic_store_explicit(&ep->sh->current, rid, memory_order_relaxed);
+    take_results(ep, rec);
     call_and_stage(&context);
     while (context.n_copies > 0) (void)slot_drop_own(ep, context.copies[--context.n_copies]);
     commit(ep, rec);
@@ -253,6 +261,7 @@ int run_record(ep_t *ep, rid_t rid, record_t *rec, void *self)
 void run_fail(ep_t *ep, rid_t rid, record_t *rec, int status, const char *text)
 {
     sid_t ret = run_return_slot(ep, rec);
+    take_results(ep, rec);
     for (uint32_t i = 0; i < rec->n_returns; i++) {
         object_unstage(ep, ret + i);
         object_stage_error(ep, ret + i, status, text);

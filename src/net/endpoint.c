@@ -4,6 +4,7 @@
 #include "error.h"
 #include "futex.h"
 #include "slot_layout.h"
+#include "tsan.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -112,6 +113,7 @@ rid_t ep_inbox_drain(const node_t *node, ep_shared_t *of)
         const segment_t *seg = &node->segs[head >> 24];
         record_t *rec = pool_item(seg, &seg->hdr->records, head & 0xffffff);
         uint32_t next = atomic_load_explicit(&rec->next, memory_order_relaxed);
+        base_tsan_gets(&rec->word);
         atomic_store_explicit(&rec->next, oldest_first, memory_order_relaxed);
         oldest_first = head;
         head = next;

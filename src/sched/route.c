@@ -3,6 +3,7 @@
 
 #include "runq.h"
 #include "slot.h"
+#include "tsan.h"
 
 #include <mray/status.h>
 
@@ -141,9 +142,20 @@ uint16_t route_pick_own(ep_t *ep, uint16_t exclude)
     return gid != 0 ? gid : next_worker(node, own, exclude);
 }
 
+/* With the record go its holds: whoever has it next may drop the last one of an object that this thread has looked at. */
+static void give_arguments(ep_t *ep, record_t *rec)
+{
+    uint16_t held = BASE_TSAN ? atomic_load_explicit(&rec->held, memory_order_relaxed) : 0;
+    for (unsigned i = 0; held != 0 && i < rec->n_refs; i++) {
+        sid_t sid;
+        if ((held >> i & 1) != 0 && slot_find(ep, record_ref(ep, rec, i)->ref, &sid) == MRAY_OK && sid != 0) base_tsan_gives(&slot_at(ep, sid)->rc);
+    }
+}
+
 bool route_push(ep_t *ep, rid_t rid, record_t *rec, uint16_t target)
 {
     rec->target = target;
+    give_arguments(ep, rec);
     ep_shared_t *to = ep_shared_at(ep->node, target);
     uint64_t word = atomic_load_explicit(&rec->word, memory_order_relaxed);
     /* Immortal endpoints journal a push, too: the agent of a dying target must not take a record whose pusher is about to see

@@ -5,6 +5,7 @@
 #include "error.h"
 #include "log.h"
 #include "slot.h"
+#include "tsan.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -42,6 +43,7 @@ static int alloc_at(ep_t *ep, int place, slot_t *slot, uint64_t bytes, uint64_t 
     arena_t *arena = payload_arena(ep, place);
     arena_block_t block;
     arena_lock(arena, ep->gid);
+    base_tsan_gets(arena);
     int status = arena_alloc_locked(arena, payload_block_bytes(bytes, metadata_bytes), &block);
     if (status == MRAY_OK) {
         slot->u.where = (slot_where_t){.off = block.off, .rank = (uint32_t)ep->node->rank_of[place], .block = block.block,
@@ -95,6 +97,12 @@ void payload_free(ep_t *ep, slot_where_t *where)
         where->block = 0;
     }
     arena_unlock(arena, ep->gid);
+}
+
+void payload_given(const ep_t *ep, const slot_where_t *where)
+{
+    int place = place_of(ep, where);
+    if (place >= 0) base_tsan_gives(payload_arena(ep, place));
 }
 
 /* Live blocks of rank's arena, from every slot of the node. */

@@ -25,6 +25,9 @@ int payload_alloc(ep_t *ep, slot_t *slot, uint64_t bytes, uint64_t metadata_byte
 /* Free where's block and clear where->block, inside the critical section. Repeatable. */
 void payload_free(ep_t *ep, slot_where_t *where);
 
+/* The block is written for good; any process of the node may free it from here on. For ThreadSanitizer only. */
+void payload_given(const ep_t *ep, const slot_where_t *where);
+
 /* The header, writable until the object is sealed. */
 payload_header_t *payload_at(const ep_t *ep, const slot_where_t *where);
 /* The same read-only, as views see it. */

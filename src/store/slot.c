@@ -13,6 +13,7 @@
 #include "error.h"
 #include "hash.h"
 #include "payload.h"
+#include "tsan.h"
 
 #include <string.h>
 
@@ -308,6 +309,7 @@ static void publish(ep_t *ep, sid_t sid, slot_t *slot)
 void slot_complete(ep_t *ep, sid_t sid)
 {
     slot_t *slot = slot_at(ep, sid);
+    if (BASE_TSAN && (slot->kind == SLOT_KIND_PAYLOAD || (slot->kind == SLOT_KIND_ERROR && slot->bytes != 0))) payload_given(ep, &slot->u.where);
     if (ep->node->multi_node) atomic_store_explicit(&slot->mark, slot_checksum(slot), memory_order_relaxed);
     publish(ep, sid, slot);
 }
@@ -334,6 +336,7 @@ static void tell(ep_t *ep, uint64_t link)
 {
     record_t *rec = record_at(ep, link_rid(link));
     uint32_t bit = 1u << (link & 15);
+    base_tsan_gives(&rec->word); /* its next user may take it from another process */
     /* acq_rel: whoever clears the last bit sees what the other firers and the submitter wrote. */
     uint32_t left = atomic_fetch_and_explicit(&rec->pending, ~bit, memory_order_acq_rel) & ~bit;
     if (left == 0) upcalls.ready_fn(ep, link_rid(link));
