@@ -28,11 +28,14 @@ typedef struct mray_resource {
     double amount;    /**< above 0; kept to 1/10000 */
 } mray_resource;
 
+/** For num_workers with mray_init_comm(): this rank only submits; its cores stay its own. Another rank must have workers. */
+#define MRAY_NO_WORKERS (-1)
+
 /** How a session is set up. Zero in every field is the default; each has an environment variable that wins over the default but not over
  *  a field that is set (MRAY_PRINT_CONFIG=1 lists them all; docs/guide/configuration.md). */
 typedef struct mray_init_opts {
     size_t store_bytes;          /**< object store of this rank; 0: 30% of the node's free memory, shared among its ranks. MRAY_STORE_BYTES */
-    int num_workers;             /**< workers of this rank; 0: one a core of its share. MRAY_NUM_WORKERS */
+    int num_workers;             /**< workers of this rank; 0: one a core of its share. MRAY_NUM_WORKERS. MRAY_NO_WORKERS: none */
     mray_worker_mode workers;    /**< MRAY_WORKERS */
     const char *log_level;       /**< error, warn, info or debug. MRAY_LOG */
     const mray_resource *resources; /**< n_resources custom resources. MRAY_RESOURCES="name=amount,..." */

@@ -169,8 +169,10 @@ static int prepare(const mray_init_opts *opts, bool embedded, session_t **s_p)
     const char *level = opts != NULL && opts->log_level != NULL ? opts->log_level : s->config.log;
     if (status == MRAY_OK && !log_set_level(level))
         status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init: log_level is \"%s\"; error, warn, info and debug are possible", level);
-    if (status == MRAY_OK && opts != NULL && (opts->num_workers < 0 || opts->num_workers > SEG_MAX_EPS / 2))
-        status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init: num_workers is %d; 0 (one a core) to %d are possible", opts->num_workers, SEG_MAX_EPS / 2);
+    int least = embedded ? MRAY_NO_WORKERS : 0;
+    if (status == MRAY_OK && opts != NULL && (opts->num_workers < least || opts->num_workers > SEG_MAX_EPS / 2))
+        status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init: num_workers is %d; 0 (one a core) to %d are possible, and MRAY_NO_WORKERS with "
+                            "mray_init_comm()", opts->num_workers, SEG_MAX_EPS / 2);
     if (status == MRAY_OK && opts != NULL && (unsigned)opts->workers > MRAY_WORKERS_THREAD)
         status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init: workers is %d; see mray_worker_mode", (int)opts->workers);
     if (status == MRAY_OK && opts != NULL && (opts->n_resources < 0 || (opts->n_resources > 0 && opts->resources == NULL)))

@@ -74,6 +74,7 @@ int session_compare_programs(session_t *s)
 static int wanted_workers(const session_t *s, const mray_init_opts *opts)
 {
     const net_info_t *info = net_info(s->net);
+    if (opts != NULL && opts->num_workers == MRAY_NO_WORKERS) return 0;
     if (opts != NULL && opts->num_workers > 0) return opts->num_workers;
     if (s->config.num_workers > 0) return (int)s->config.num_workers;
     bool pure_driver = info->rank == 0 && info->n_ranks > 1 && !s->embedded;
@@ -111,7 +112,7 @@ int session_divide_cores(session_t *s, const mray_init_opts *opts)
     }
     int net_status = net_allgather(s->net, &mine, sizeof mine, all);
     for (int i = 0; i < info->n_node_ranks; i++) here[i] = all[info->node_ranks[i]];
-    bool driver_here = info->node_ranks[0] == 0 && info->n_ranks > 1 && !s->embedded;
+    bool driver_here = info->node_ranks[0] == 0 && info->n_ranks > 1 && here[0].n_workers == 0;
     if (status == MRAY_OK && net_status == MRAY_OK)
         status = topo_divide(topo_machine(s->topo), here, info->n_node_ranks, info->node_rank, driver_here ? 0 : -1, &s->share);
     free(all);
@@ -220,6 +221,8 @@ int session_make_segment(session_t *s, const mray_init_opts *opts, node_descript
     }
     if (s->share.bind == TOPO_BIND_PLACE && !s->share.oversubscribed) d->n_cores = (int32_t)sysconf(_SC_NPROCESSORS_ONLN);
     for (int r = 0; r < info->n_ranks; r++) s->total_workers += all[r].n_workers;
+    if (status == MRAY_OK && s->total_workers == 0)
+        status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init_comm: no rank has workers: with MRAY_NO_WORKERS on some ranks, others must have some");
     if (status == MRAY_OK) {
         own.hdr->epoch = d->epoch;
         own.hdr->n_nodes = (uint32_t)info->n_nodes;
