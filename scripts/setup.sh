@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh [demo|check]: install what ./demo or ./check needs and this system lacks, by apt-get, saying what and why; ask nothing.
+# setup.sh [demo|check|bench]: install what ./demo, ./check or bench/run needs and this system lacks, by apt-get, saying what and why; ask nothing.
 # On systems that are not Debian or Ubuntu, and for users who may not install, name what is missing and stop with exit code 3.
 set -euo pipefail
 goal=${1:-check}
@@ -26,6 +26,11 @@ clang              | check | cmd clang       | the second compiler mray is built
 iproute2           | check | cmd ip          | the cluster tests: hosts made of network namespaces
 procps             | check | cmd ps          | the tests that look for left-over processes
 gdb                | check | cmd gdb         | stacks of a test that hangs
+libjansson-dev     | check bench | header jansson.h | the benchmarks: writes JSON
+strace             | check | cmd strace      | the budget test: counts system calls
+valgrind           | check | cmd valgrind    | the budget test: counts instructions
+iproute2           | bench | cmd ip          | the benchmarks across hosts made of network namespaces
+python3-matplotlib | bench | file /usr/lib/python3/dist-packages/matplotlib | draws the plots of docs/benchmarks.md
 '
 
 is_debian() {
@@ -60,7 +65,7 @@ while IFS='|' read -r package who test why; do
     read -r who <<<"$who"
     read -r kind name <<<"$test"
     [[ -n $package ]] || continue
-    [[ $who == both || $who == "$goal" ]] || continue
+    [[ $who == both || " $who " == *" $goal "* ]] || continue
     is_there "$package" "$kind" "$name" && continue
     missing+=("$package")
     lines+=$(printf '  %-18s%s (%s %s)' "$package" "${why# }" "$kind" "$name")$'\n'

@@ -1,0 +1,32 @@
+/* cases.h: the cases, one file a group; the table is in main.c. */
+#ifndef MRAY_BENCH_CASES_H
+#define MRAY_BENCH_CASES_H
+
+#include "measure.h"
+#include "ranks.h"
+#include "refs.h"
+
+/* tasks.c */
+void case_task_sync(bench_t *b);
+void case_task_async(bench_t *b);
+void case_task_async_4(bench_t *b);
+void case_chain(bench_t *b);
+void case_queued(bench_t *b);
+void case_remote_task(bench_t *b);
+void case_oversubscribed(bench_t *b);
+void case_process_vs_thread(bench_t *b);
+/* Microseconds a task of task_async, in the session of all ranks, or of *arg (a bench_session_t). For measure_row(). */
+double tasks_async_us(bench_t *b, const void *session);
+
+/* scale.c */
+void case_args_10k(bench_t *b);
+void case_returns_3k(bench_t *b);
+void case_get_10k(bench_t *b);
+void case_wait_1k(bench_t *b);
+
+/* actors.c */
+void case_actor_sync(bench_t *b);
+void case_actor_async(bench_t *b);
+void case_actor_nn(bench_t *b);
+
+#endif
