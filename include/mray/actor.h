@@ -75,11 +75,14 @@ MRAY_API int mray_actor_stop(mray_actor actor);
 #endif
 
 #ifndef __cplusplus
+/* As macros.h. */
+#pragma GCC system_header
 /** Define a class of actors and its constructor: MRAY_ACTOR(cls, type, parameter, ...) { self->... = ...; }. cls is the name of
  *  a struct type that was defined before it: the state, zeroed. */
 #define MRAY_ACTOR(cls, ...) MRAY_ACTOR_HOOKS(cls, NULL, NULL, ##__VA_ARGS__)
 /** The same with hooks, each void (*)(void *self) or NULL. */
 #define MRAY_ACTOR_HOOKS(cls, start, stop, ...)                                                                               \
+    MRAY_CHECK_PARAMS(cls, ##__VA_ARGS__);                                                                                    \
     static void cls##__construct(cls *self __attribute__((unused)) MRAY_COMMA_PARAMS(cls, ##__VA_ARGS__));                                                   \
     static void cls##__construct_call(void *const *args, void *ret)                                                           \
     {                                                                                                                         \
@@ -89,7 +92,7 @@ MRAY_API int mray_actor_stop(mray_actor actor);
     mray_actor_class cls##__mray_class = {.construct = {.name = #cls,                                                         \
                                                         .call = cls##__construct_call,                                        \
                                                         .ret = {.dtype = MRAY_VOID},                                          \
-                                                        .n_params = MRAY_COUNT(cls, ##__VA_ARGS__) / 2,                              \
+                                                        .n_params = MRAY_N_PARAMS(cls, ##__VA_ARGS__),                              \
                                                         .params = {MRAY_PAIRS(MRAY_PARAM_TYPE, ##__VA_ARGS__)}},              \
                                           .state_size = sizeof(cls),                                                          \
                                           .on_start = (start),                                                                \
@@ -99,6 +102,7 @@ MRAY_API int mray_actor_stop(mray_actor actor);
 
 /** Define a method: MRAY_METHOD(result, cls, name, type, parameter, ...) { ... self->... }. */
 #define MRAY_METHOD(R, cls, method, ...)                                                                                      \
+    MRAY_CHECK_PARAMS(cls, ##__VA_ARGS__);                                                                                    \
     static R cls##__##method(cls *self __attribute__((unused)) MRAY_COMMA_PARAMS(cls, ##__VA_ARGS__));                                                       \
     static void cls##__##method##_call(void *const *args, void *ret)                                                          \
     {                                                                                                                         \
@@ -107,7 +111,7 @@ MRAY_API int mray_actor_stop(mray_actor actor);
     mray_function cls##__##method##__mray = {.name = #cls "." #method,                                                        \
                                              .call = cls##__##method##_call,                                                  \
                                              .ret = MRAY_RESULT_TYPE(R),                                                      \
-                                             .n_params = MRAY_COUNT(cls, ##__VA_ARGS__) / 2,                                         \
+                                             .n_params = MRAY_N_PARAMS(cls, ##__VA_ARGS__),                                         \
                                              .params = {MRAY_PAIRS(MRAY_PARAM_TYPE, ##__VA_ARGS__)}};                         \
     __attribute__((constructor)) static void cls##__##method##__register(void)                                                \
     {                                                                                                                         \
@@ -123,10 +127,10 @@ MRAY_API int mray_actor_stop(mray_actor actor);
 #define MRAY_COMMA_PASS_1(dummy, ...) , MRAY_PAIRS(MRAY_PARAM_PASS, __VA_ARGS__)
 
 /** Make an actor: mray_actor a = mray_actor_new(counter, 10). Nil on an error. */
-#define mray_actor_new(cls, ...) mray_actor_create_one(&cls##__mray_class, MRAY_ARGS(cls, ##__VA_ARGS__), NULL)
+#define mray_actor_new(cls, ...) mray_actor_create_one(&cls##__mray_class, MRAY_ARGS(cls __VA_OPT__(, ) __VA_ARGS__), NULL)
 /** The same with options: mray_actor_new_with(((mray_actor_opts){.name = "c"}), counter, 10). */
-#define mray_actor_new_with(opts, cls, ...) mray_actor_create_one(&cls##__mray_class, MRAY_ARGS(cls, ##__VA_ARGS__), (mray_actor_opts[1]){opts})
+#define mray_actor_new_with(opts, cls, ...) mray_actor_create_one(&cls##__mray_class, MRAY_ARGS(cls __VA_OPT__(, ) __VA_ARGS__), (mray_actor_opts[1]){opts})
 /** Call a method: mray_ref r = mray_call(a, counter, add, 5). */
-#define mray_call(actor, cls, method, ...) mray_actor_submit_one((actor), &cls##__##method##__mray, MRAY_ARGS(cls, ##__VA_ARGS__))
+#define mray_call(actor, cls, method, ...) mray_actor_submit_one((actor), &cls##__##method##__mray, MRAY_ARGS(cls __VA_OPT__(, ) __VA_ARGS__))
 #endif
 #endif

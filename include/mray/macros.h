@@ -57,10 +57,23 @@ MRAY_EACH_SCALAR(MRAY_ARRAY_TYPE_ROW)
 /* ---- counting ---- */
 #define MRAY_CAT_(a, b) a##b
 #define MRAY_CAT(a, b) MRAY_CAT_(a, b)
-#define MRAY_COUNT_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, N, ...) N
-/* Number of arguments behind the first, which is there because only behind one may a list be empty in ISO C. More than 16 stop the compiler with the name of the limit. */
-#define MRAY_COUNT(dummy, ...)                                                                                                \
-    MRAY_COUNT_(dummy, ##__VA_ARGS__, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, more_than_8_arguments_in_a_task)
+#define MRAY_COUNT_(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, N, ...) N
+/* Number of arguments behind the first, which is there because only behind one may a list be empty in ISO C; MANY above 16. Up to 33 are
+ * told from fewer. */
+#define MRAY_COUNT(dummy, ...) MRAY_COUNT_(dummy, ##__VA_ARGS__, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, \
+    MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, ~)
+/* Stops the compiler with a sentence, as a declaration and inside an expression. */
+#define MRAY_LIMIT_SENTENCE "mray: a task or method takes at most 8 arguments (MRAY_MAX_ARGS); put several values into a struct or an array"
+#define MRAY_TOO_MANY_ARGS NULL, (int)sizeof(struct { _Static_assert(0, MRAY_LIMIT_SENTENCE); int n; })
+/* 0, 1: pairs; 2: something without its other half; 3: too many. */
+#define MRAY_PARAMS_CLASS(dummy, ...) MRAY_COUNT_(dummy, ##__VA_ARGS__, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, \
+    3, 3, 3, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 0, ~)
+#define MRAY_N_PARAMS(dummy, ...) MRAY_COUNT_(dummy, ##__VA_ARGS__, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, \
+    8, 8, 8, 7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, ~)
+#define MRAY_CHECK_PARAMS(dummy, ...)                                                      \
+    _Static_assert(MRAY_PARAMS_CLASS(dummy, ##__VA_ARGS__) != 3, MRAY_LIMIT_SENTENCE);     \
+    _Static_assert(MRAY_PARAMS_CLASS(dummy, ##__VA_ARGS__) != 2, "mray: parameters are pairs: type, name, type, name")
 
 /* ---- parameter lists: pairs of type, name ---- */
 #define MRAY_PAIRS(M, ...) MRAY_CAT(MRAY_PAIRS_, MRAY_COUNT(M, ##__VA_ARGS__))(M, ##__VA_ARGS__)
@@ -76,6 +89,17 @@ MRAY_EACH_SCALAR(MRAY_ARRAY_TYPE_ROW)
     MRAY_PAIRS_12(M, t0, n0, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5), M(6, t6, n6)
 #define MRAY_PAIRS_16(M, t0, n0, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, t6, n6, t7, n7) \
     MRAY_PAIRS_14(M, t0, n0, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, t6, n6), M(7, t7, n7)
+/* What MRAY_CHECK_PARAMS has complained of is made into something that compiles, so that there is no second complaint. */
+#define MRAY_PAIRS_1(M, ...) MRAY_PAIRS_2(M, __VA_ARGS__, mray_has_no_name)
+#define MRAY_PAIRS_3(M, ...) MRAY_PAIRS_4(M, __VA_ARGS__, mray_has_no_name)
+#define MRAY_PAIRS_5(M, ...) MRAY_PAIRS_6(M, __VA_ARGS__, mray_has_no_name)
+#define MRAY_PAIRS_7(M, ...) MRAY_PAIRS_8(M, __VA_ARGS__, mray_has_no_name)
+#define MRAY_PAIRS_9(M, ...) MRAY_PAIRS_10(M, __VA_ARGS__, mray_has_no_name)
+#define MRAY_PAIRS_11(M, ...) MRAY_PAIRS_12(M, __VA_ARGS__, mray_has_no_name)
+#define MRAY_PAIRS_13(M, ...) MRAY_PAIRS_14(M, __VA_ARGS__, mray_has_no_name)
+#define MRAY_PAIRS_15(M, ...) MRAY_PAIRS_16(M, __VA_ARGS__, mray_has_no_name)
+#define MRAY_PAIRS_MANY(M, t0, n0, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, t6, n6, t7, n7, ...) \
+    MRAY_PAIRS_16(M, t0, n0, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, t6, n6, t7, n7)
 
 #define MRAY_PARAM_DECL(i, t, n) t n
 #define MRAY_PARAM_TYPE(i, t, n) MRAY_TYPE_OF_NAME(t)
@@ -84,7 +108,8 @@ MRAY_EACH_SCALAR(MRAY_ARRAY_TYPE_ROW)
 #define MRAY_PARAMS(dummy, ...) MRAY_CAT(MRAY_PARAMS_, MRAY_HAS_ARGS(dummy, ##__VA_ARGS__))(dummy, ##__VA_ARGS__)
 #define MRAY_PARAMS_0(dummy) void
 #define MRAY_PARAMS_1(dummy, ...) MRAY_PAIRS(MRAY_PARAM_DECL, __VA_ARGS__)
-#define MRAY_HAS_ARGS(dummy, ...) MRAY_COUNT_(dummy, ##__VA_ARGS__, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, too_many)
+#define MRAY_HAS_ARGS(dummy, ...) MRAY_COUNT_(dummy, ##__VA_ARGS__, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, \
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, ~)
 
 /* ---- void results: pasting the type's first word selects ---- */
 #define MRAY_VOID_TEST_void ~, 1
@@ -100,6 +125,7 @@ MRAY_EACH_SCALAR(MRAY_ARRAY_TYPE_ROW)
 
 /** Define a task: MRAY_TASK(result, name, type, parameter, ...) { body }. The name remains an ordinary function, too. */
 #define MRAY_TASK(R, task, ...)                                                                                               \
+    MRAY_CHECK_PARAMS(task, ##__VA_ARGS__);                                                                                   \
     R task(MRAY_PARAMS(task, ##__VA_ARGS__));                                                                                         \
     static void task##__call(void *const *args, void *ret)                                                                    \
     {                                                                                                                         \
@@ -109,7 +135,7 @@ MRAY_EACH_SCALAR(MRAY_ARRAY_TYPE_ROW)
     mray_function task##__mray = {.name = #task,                                                                              \
                                   .call = task##__call,                                                                       \
                                   .ret = MRAY_RESULT_TYPE(R),                                                                 \
-                                  .n_params = MRAY_COUNT(task, ##__VA_ARGS__) / 2,                                                    \
+                                  .n_params = MRAY_N_PARAMS(task, ##__VA_ARGS__),                                                    \
                                   .params = {MRAY_PAIRS(MRAY_PARAM_TYPE, ##__VA_ARGS__)}};                                    \
     __attribute__((constructor)) static void task##__register(void) { mray_function_register(&task##__mray); }                \
     R task(MRAY_PARAMS(task, ##__VA_ARGS__))
@@ -136,18 +162,32 @@ MRAY_EACH_SCALAR(MRAY_ARRAY_TYPE_ROW)
     (mray_arg[]){MRAY_ARG(a), MRAY_ARG(b), MRAY_ARG(c), MRAY_ARG(d), MRAY_ARG(e), MRAY_ARG(f), MRAY_ARG(g)}, 7
 #define MRAY_ARGS_8(dummy, a, b, c, d, e, f, g, h) \
     (mray_arg[]){MRAY_ARG(a), MRAY_ARG(b), MRAY_ARG(c), MRAY_ARG(d), MRAY_ARG(e), MRAY_ARG(f), MRAY_ARG(g), MRAY_ARG(h)}, 8
+#define MRAY_ARGS_9(dummy, ...) MRAY_TOO_MANY_ARGS
+#define MRAY_ARGS_10(dummy, ...) MRAY_TOO_MANY_ARGS
+#define MRAY_ARGS_11(dummy, ...) MRAY_TOO_MANY_ARGS
+#define MRAY_ARGS_12(dummy, ...) MRAY_TOO_MANY_ARGS
+#define MRAY_ARGS_13(dummy, ...) MRAY_TOO_MANY_ARGS
+#define MRAY_ARGS_14(dummy, ...) MRAY_TOO_MANY_ARGS
+#define MRAY_ARGS_15(dummy, ...) MRAY_TOO_MANY_ARGS
+#define MRAY_ARGS_16(dummy, ...) MRAY_TOO_MANY_ARGS
+#define MRAY_ARGS_MANY(dummy, ...) MRAY_TOO_MANY_ARGS
 #define MRAY_ARGS(dummy, ...) MRAY_CAT(MRAY_ARGS_, MRAY_COUNT(dummy, ##__VA_ARGS__))(dummy, ##__VA_ARGS__)
 
-/** Submit task `name` with these arguments, values and refs alike: mray_ref r = mray_remote(f, 3, other, 0.5). */
-#define mray_remote(name, ...) mray_submit_one(&name##__mray, MRAY_ARGS(name, ##__VA_ARGS__), NULL)
+/* A macro that is expanded inside an argument of itself is expanded there only if the argument is no operand of ##. Hence __VA_OPT__ in the macros
+ * that may stand inside each other: mray_remote(f, mray_remote(g)). It is C23's; GCC has it from version 8 on, Clang from 6. */
+
+/** Submit task `name` with these arguments, values and refs alike: mray_ref r = mray_remote(f, 3, other, 0.5). A call may stand inside another,
+ *  mray_remote(f, mray_remote(g)); the inner object then stays until the session ends, since nobody has a ref to release. */
+#define mray_remote(name, ...) mray_submit_one(&name##__mray, MRAY_ARGS(name __VA_OPT__(, ) __VA_ARGS__), NULL)
 /** Options for mray_remote_with: mray_opts(.num_cpus = 2, .max_retries = 5). */
 #define mray_opts(...) ((mray_task_opts){__VA_ARGS__})
 /** The same with options: mray_remote_with(mray_opts(.num_cpus = 2, .max_retries = 5), f, x). A macro's argument ends at a comma inside
  *  braces, so a literal with several fields wants mray_opts() or parentheses around it. */
-#define mray_remote_with(opts, name, ...) mray_submit_one(&name##__mray, MRAY_ARGS(name, ##__VA_ARGS__), (mray_task_opts[1]){opts})
+#define mray_remote_with(opts, name, ...) \
+    mray_submit_one(&name##__mray, MRAY_ARGS(name __VA_OPT__(, ) __VA_ARGS__), (mray_task_opts[1]){opts})
 /** A task with n results into refs[0 .. n-1]; returns a status. */
 #define mray_remote_n(refs, count, name, ...) \
-    mray_submit(&name##__mray, MRAY_ARGS(name, ##__VA_ARGS__), &(mray_task_opts){.num_returns = (count)}, (refs))
+    mray_submit(&name##__mray, MRAY_ARGS(name __VA_OPT__(, ) __VA_ARGS__), &(mray_task_opts){.num_returns = (count)}, (refs))
 
 /** An array argument or result from a pointer: mray_array_of(double, p, n). */
 #define mray_array_of(T, pointer, count) ((mray_array_##T){.data = (pointer), .n = (count), .ndim = 1, .dims = NULL})

@@ -47,7 +47,8 @@ MRAY_API int mray_seal(mray_ref ref);
 
 /** Copy an object into the caller's buffer.
  *  @param ref         object; any rank may ask
- *  @param buf         buf_bytes bytes, any alignment
+ *  @param buf         buf_bytes bytes, any alignment; NULL with buf_bytes 0 and size_p NULL: nothing is copied, whatever the object is, and the
+ *                     status says how its task ended
  *  @param type        expected element type; dtype MRAY_BYTES takes any
  *  @param timeout_ns  nanoseconds, monotonic; 0 polls, MRAY_FOREVER waits
  *  @param size_p      bytes written; set only on success; may be NULL
@@ -117,10 +118,14 @@ MRAY_API int mray_release_many(const mray_ref *refs, size_t n);
 /** Put n elements from a pointer: mray_ref v = mray_put_array(p, n). Nil on an error. */
 #define mray_put_array(pointer, n) \
     mray_put_elements((pointer), (n), (mray_type){.dtype = MRAY_DTYPE_OF(*(pointer)), .is_array = 1, .size = sizeof(*(pointer))})
-/** Copy an object into *pointer, whose type is checked; waits for ever. mray_get_timeout() takes nanoseconds. */
+/** Copy an object into *pointer, whose type is checked; waits for ever. mray_get_timeout() takes nanoseconds. mray_get(ref, NULL) copies
+ *  nothing and checks no type: it waits, and says how the task ended; for tasks that return nothing. */
 #define mray_get(ref, pointer) mray_get_timeout((ref), (pointer), MRAY_FOREVER)
-#define mray_get_timeout(ref, pointer, timeout_ns) \
-    mray_get_bytes((ref), (pointer), sizeof(*(pointer)), (mray_type)MRAY_TYPE_OF(*(pointer)), (timeout_ns), NULL)
+#define mray_get_timeout(ref, pointer, timeout_ns)                                                             \
+    mray_get_bytes((ref), (pointer), _Generic((pointer), void *: 0, default: sizeof(*MRAY_NOT_VOID(pointer))), \
+                   (mray_type)MRAY_TYPE_OF(*MRAY_NOT_VOID(pointer)), (timeout_ns), NULL)
+/* A pointer to void has no element; of NULL it is not needed. */
+#define MRAY_NOT_VOID(pointer) _Generic((pointer), void *: (char *)0, default: (pointer))
 /** Copy an array object into n elements at pointer; waits for ever. */
 #define mray_get_array(ref, pointer, n)                                                                                         \
     mray_get_bytes((ref), (pointer), (n) * sizeof(*(pointer)),                                                                  \

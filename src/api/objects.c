@@ -139,8 +139,8 @@ int mray_seal(mray_ref ref)
 
 /* ---- get ---- */
 
-/* Slot of a ref, ready, held for the caller if *held_p. */
-static int wait_for(ep_t *ep, const char *what, mray_ref ref, uint64_t deadline, sid_t *sid_p, bool *held_p)
+/* Slot of a ref, ready, held for the caller if *held_p. value: it is wanted here, too. */
+static int wait_for(ep_t *ep, const char *what, mray_ref ref, bool value, uint64_t deadline, sid_t *sid_p, bool *held_p)
 {
     if (mray_ref_is_nil(ref) && ref.gen != 0 && ref.epoch == 0)
         return base_error((int)ref.gen, "%s: the ref is nil, because the call that returned it failed: %s", what, submit_failure_text(ref));
@@ -151,7 +151,7 @@ static int wait_for(ep_t *ep, const char *what, mray_ref ref, uint64_t deadline,
         return status;
     }
     bool ready = slot_is_ready(slot_at(ep, *sid_p)) || wait_slots(ep, sid_p, 1, 1, deadline) == 1;
-    if (ready && slot_at(ep, *sid_p)->kind == SLOT_KIND_REMOTE) { /* a result that stayed where it was made */
+    if (ready && value && slot_at(ep, *sid_p)->kind == SLOT_KIND_REMOTE) { /* a result that stayed where it was made */
         status = proxies_acquire(ep, ref, sid_p);
         if (status != MRAY_OK) return status;
         *held_p = true;
@@ -175,7 +175,7 @@ static int get_into(ep_t *ep, mray_ref ref, void *buf, size_t buf_bytes, mray_ty
     sid_t sid;
     bool held;
     mray_view view;
-    int status = wait_for(ep, "mray_get", ref, deadline, &sid, &held);
+    int status = wait_for(ep, "mray_get", ref, true, deadline, &sid, &held);
     if (status != MRAY_OK) return status;
     status = object_look(ep, slot_at(ep, sid), &view);
     if (status == MRAY_OK) status = check_type("mray_get", &view, type);
@@ -191,6 +191,19 @@ static int get_into(ep_t *ep, mray_ref ref, void *buf, size_t buf_bytes, mray_ty
     return status;
 }
 
+/* Only how it ended. */
+static int get_status(ep_t *ep, mray_ref ref, uint64_t deadline)
+{
+    sid_t sid;
+    bool held;
+    mray_view view;
+    int status = wait_for(ep, "mray_get", ref, false, deadline, &sid, &held);
+    if (status != MRAY_OK) return status;
+    if (slot_at(ep, sid)->kind != SLOT_KIND_REMOTE) status = object_look(ep, slot_at(ep, sid), &view);
+    if (held) (void)slot_drop_own(ep, sid);
+    return status;
+}
+
 int mray_get_bytes(mray_ref ref, void *buf, size_t buf_bytes, mray_type type, int64_t timeout_ns, size_t *size_p)
 {
     uint64_t deadline;
@@ -199,6 +212,7 @@ int mray_get_bytes(mray_ref ref, void *buf, size_t buf_bytes, mray_type type, in
     int status = check_timeout("mray_get", timeout_ns, &deadline);
     if (status != MRAY_OK) return status;
     if (buf == NULL && buf_bytes > 0) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_get: the buffer is NULL");
+    if (buf == NULL && size_p == NULL) return get_status(ep, ref, deadline);
     return get_into(ep, ref, buf, buf_bytes, type, deadline, size_p);
 }
 
@@ -211,7 +225,7 @@ int mray_get_view(mray_ref ref, int64_t timeout_ns, mray_view *view_p)
     if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
     if (view_p == NULL) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_get_view: view_p is NULL");
     int status = check_timeout("mray_get_view", timeout_ns, &deadline);
-    if (status == MRAY_OK) status = wait_for(ep, "mray_get_view", ref, deadline, &sid, &held);
+    if (status == MRAY_OK) status = wait_for(ep, "mray_get_view", ref, true, deadline, &sid, &held);
     if (status != MRAY_OK) return status;
     mray_view view;
     status = object_look(ep, slot_at(ep, sid), &view);

@@ -159,6 +159,11 @@ static void test_get_with_a_wrong_type_or_size(void)
     mray_ref value = mray_put(x), array = mray_put_array(d, 4), bytes;
     char large[24] = "";
     CHECK_OK(mray_put_bytes(large, 24, TYPE(MRAY_BYTES, 24, 0), NULL, &bytes));
+    CHECK_OK(mray_get(value, NULL));
+    CHECK_OK(mray_get(array, NULL));
+    void *not_null = &x;
+    CHECK_ERROR(mray_get(value, not_null), MRAY_ERR_TYPE, "int8");
+    CHECK_ERROR(mray_get(value, (int64_t *)NULL), MRAY_ERR_INVALID_ARGUMENT, "NULL");
     CHECK_ERROR(mray_get(value, &f), MRAY_ERR_TYPE, "float32");
     CHECK_ERROR(mray_get(value, &d[0]), MRAY_ERR_TYPE, "float64");
     CHECK_ERROR(mray_get(array, &d[0]), MRAY_ERR_TYPE, "array");

@@ -267,6 +267,40 @@ static void test_an_error_names_task_rank_and_cause(void)
     CHECK_OK(mray_release(ref));
 }
 
+MRAY_TASK(void, refuse_and_return_nothing, int64_t, x)
+{
+    mray_fail("the number %lld is not wanted", (long long)x);
+}
+
+MRAY_TASK(mray_array(uint8_t), megabyte)
+{
+    mray_array(uint8_t) v = mray_return_array(uint8_t, 1 << 20);
+    if (v.data == NULL) mray_fail("no room: %s", mray_error_message());
+    return v;
+}
+
+/* mray_get(ref, NULL) says how a task ended, whatever it returns, and copies nothing. */
+static void test_the_end_of_a_task_without_its_value(void)
+{
+    mray_ref good = mray_remote(nothing, 1), bad = mray_remote(refuse_and_return_nothing, 14), many = mray_remote(megabyte), nil = mray_remote(half, many);
+    CHECK_OK(mray_get(good, NULL));
+    CHECK_ERROR(mray_get(bad, NULL), MRAY_ERR_TASK, "the number 14 is not wanted");
+    CHECK_OK(mray_get(many, NULL));
+    CHECK_ERROR(mray_get(nil, NULL), MRAY_ERR_TYPE, "half");
+    mray_ref all[] = {good, bad, many};
+    CHECK_OK(mray_release_many(all, 3));
+}
+
+/* The inner refs are nobody's to release. */
+static void test_a_call_as_an_argument_of_a_call(void)
+{
+    int64_t x = 0;
+    mray_ref ref = mray_remote(add, mray_remote(add, 1, mray_remote(answer)), mray_remote_with(mray_opts(.num_cpus = 0.5, .max_retries = 1), add, 3, 4));
+    CHECK_OK(mray_get(ref, &x));
+    CHECK_EQUAL(x, 1 + 42 + 3 + 4);
+    CHECK_OK(mray_release(ref));
+}
+
 static void test_dependents_fail_with_the_first_cause(void)
 {
     enum { DEPTH = 20 };
@@ -476,6 +510,8 @@ int main(int argc, char **argv)
     test_several_results();
     test_an_error_names_task_rank_and_cause();
     test_dependents_fail_with_the_first_cause();
+    test_the_end_of_a_task_without_its_value();
+    test_a_call_as_an_argument_of_a_call();
     test_an_object_of_a_wrong_type_fails_the_task();
     test_refs_are_passed_as_refs();
     test_a_task_returns_a_ref_it_made();
