@@ -1,6 +1,8 @@
 /* demand.c: lanes, places, names. */
 #include "demand.h"
 
+#include "error.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +11,16 @@ enum { REUSE_FROM = 64 }; /* shapes, above which those that rest are reused */
 
 demand_t *demand_find(const demand_list_t *list, const node_shape_t *shape)
 {
-    for (unsigned i = 0; i < list->n; i++) {
-        const node_shape_t *s = &list->items[i]->shape;
-        if (s->cpu == shape->cpu && s->resource == shape->resource && s->amount == shape->amount) return list->items[i];
-    }
+    for (unsigned i = 0; i < list->n; i++)
+        if (node_shape_same(&list->items[i]->shape, shape)) return list->items[i];
     return NULL;
+}
+
+static void free_places(demand_t *d)
+{
+    free(d->places);
+    base_map_fini(&d->by_rank);
+    base_order_fini(&d->by_load);
 }
 
 static bool rests(const demand_t *d)
@@ -21,14 +28,14 @@ static bool rests(const demand_t *d)
     return !d->plain && d->n_queued == 0 && d->asked == 0 && d->n_places == 0;
 }
 
-demand_t *demand_of(demand_list_t *list, const node_shape_t *shape, bool plain)
+demand_t *demand_of(demand_list_t *list, const node_shape_t *shape, bool plain, uint32_t ahead)
 {
     demand_t *d = demand_find(list, shape);
     if (d != NULL) return d;
     for (unsigned i = 0; list->n >= REUSE_FROM && d == NULL && i < list->n; i++)
         if (rests(list->items[i])) d = list->items[i];
     if (d != NULL) {
-        free(d->places);
+        free_places(d);
     } else {
         if (list->n == list->cap) {
             unsigned cap = list->cap > 0 ? list->cap * 2 : 8;
@@ -41,14 +48,14 @@ demand_t *demand_of(demand_list_t *list, const node_shape_t *shape, bool plain)
         if (d == NULL) return NULL;
         list->items[list->n++] = d;
     }
-    *d = (demand_t){.shape = *shape, .plain = plain};
+    *d = (demand_t){.shape = *shape, .plain = plain, .ahead = ahead};
     return d;
 }
 
 void demand_list_fini(demand_list_t *list)
 {
     for (unsigned i = 0; i < list->n; i++) {
-        free(list->items[i]->places);
+        free_places(list->items[i]);
         free(list->items[i]);
     }
     free(list->items);
@@ -97,65 +104,130 @@ void demand_unpop(demand_t *d, ep_t *ep, rid_t rid, record_t *rec)
     d->n_queued++;
 }
 
+/* ---- places ---- */
+
 demand_place_t *demand_place(const demand_t *d, int rank)
 {
-    for (unsigned i = 0; i < d->n_places; i++)
-        if (d->places[i].rank == rank) return &d->places[i];
-    return NULL;
+    uint64_t i;
+    return base_map_get(&d->by_rank, base_key64((uint32_t)rank), &i) ? &d->places[i] : NULL;
+}
+
+static uint64_t room_at(const demand_t *d, const demand_place_t *p)
+{
+    uint64_t most = (uint64_t)p->slots * d->ahead;
+    return p->counted && most > p->outstanding ? most - p->outstanding : 0;
+}
+
+bool demand_has_room(const demand_t *d, const demand_place_t *place)
+{
+    return room_at(d, place) > 0;
+}
+
+demand_place_t *demand_best(const demand_t *d)
+{
+    return base_order_count(&d->by_load) > 0 ? &d->places[base_order_at(&d->by_load, 0)] : NULL;
+}
+
+/* Tasks a slot with 20 bits of fraction, then who had the last one longest ago. */
+static void reorder(demand_t *d, const demand_place_t *p)
+{
+    uint32_t i = (uint32_t)(p - d->places);
+    if (room_at(d, p) == 0) {
+        base_order_remove(&d->by_load, i);
+        return;
+    }
+    uint64_t load = ((uint64_t)p->outstanding << 20) / p->slots;
+    base_order_set(&d->by_load, i, load << 32 | (d->shape.strategy == NODE_STRATEGY_SPREAD ? p->turn : 0));
+}
+
+static void set_place(demand_t *d, demand_place_t *p, uint32_t slots, uint32_t outstanding, bool counted)
+{
+    d->room -= room_at(d, p);
+    d->granted += slots - p->slots; /* modulo 2^32 */
+    d->outstanding += (uint64_t)outstanding - p->outstanding;
+    p->slots = slots;
+    p->outstanding = outstanding;
+    p->counted = counted;
+    d->room += room_at(d, p);
+    reorder(d, p);
+}
+
+static demand_place_t *new_place(demand_t *d, int rank)
+{
+    if (d->n_places == d->cap_places) {
+        unsigned cap = d->cap_places > 0 ? d->cap_places * 2 : 8;
+        demand_place_t *places = realloc(d->places, cap * sizeof *places);
+        if (places == NULL) return NULL;
+        d->places = places;
+        d->cap_places = cap;
+    }
+    if (base_order_reserve(&d->by_load, d->n_places + 1) != MRAY_OK) return NULL;
+    if (base_map_put(&d->by_rank, base_key64((uint32_t)rank), d->n_places) != MRAY_OK) return NULL;
+    d->places[d->n_places] = (demand_place_t){.rank = rank};
+    return &d->places[d->n_places++];
+}
+
+static void drop_if_empty(demand_t *d, demand_place_t *p)
+{
+    if (p->slots > 0 || p->outstanding > 0) return;
+    demand_place_t *last = &d->places[--d->n_places];
+    base_order_remove(&d->by_load, d->n_places);
+    (void)base_map_remove(&d->by_rank, base_key64((uint32_t)p->rank), NULL);
+    if (p == last) return;
+    *p = *last;
+    *base_map_find(&d->by_rank, base_key64((uint32_t)p->rank)) = (uint64_t)(p - d->places);
+    reorder(d, p);
+}
+
+bool demand_set_slots(demand_t *d, int rank, uint32_t slots, bool counted)
+{
+    demand_place_t *p = demand_place(d, rank);
+    if (p == NULL && slots == 0) return true;
+    if (p == NULL) p = new_place(d, rank);
+    if (p == NULL) return false;
+    set_place(d, p, slots, p->outstanding, counted);
+    drop_if_empty(d, p);
+    return true;
+}
+
+void demand_count(demand_t *d, demand_place_t *place, int by)
+{
+    if (by > 0) place->turn = ++d->turn;
+    set_place(d, place, place->slots, (uint32_t)((int64_t)place->outstanding + by), place->counted);
+    drop_if_empty(d, place);
 }
 
 void demand_clear_slots(demand_t *d)
 {
-    for (unsigned i = 0; i < d->n_places; i++) d->places[i].slots = 0;
-    d->granted = 0;
-}
-
-bool demand_set_slots(demand_t *d, int rank, uint32_t slots)
-{
-    demand_place_t *p = demand_place(d, rank);
-    if (p == NULL) {
-        if (d->n_places == d->cap_places) {
-            unsigned cap = d->cap_places > 0 ? d->cap_places * 2 : 8;
-            demand_place_t *places = realloc(d->places, cap * sizeof *places);
-            if (places == NULL) return false;
-            d->places = places;
-            d->cap_places = cap;
-        }
-        p = &d->places[d->n_places++];
-        *p = (demand_place_t){.rank = rank};
+    for (unsigned i = d->n_places; i-- > 0;) {
+        set_place(d, &d->places[i], 0, d->places[i].outstanding, d->places[i].counted);
+        drop_if_empty(d, &d->places[i]);
     }
-    p->slots = slots;
-    d->granted += slots;
-    return true;
-}
-
-void demand_drop_place(demand_t *d, demand_place_t *place)
-{
-    *place = d->places[--d->n_places];
-}
-
-void demand_drop_empty(demand_t *d)
-{
-    for (unsigned i = 0; i < d->n_places;)
-        if (d->places[i].slots == 0 && d->places[i].outstanding == 0)
-            demand_drop_place(d, &d->places[i]);
-        else
-            i++;
 }
 
 void demand_forget(demand_t *d)
 {
     demand_clear_slots(d);
-    demand_drop_empty(d);
     d->asked = d->capacity = 0;
     d->asking = false;
 }
 
-uint32_t demand_outstanding(const demand_t *d)
+int demand_selfcheck(const demand_t *d)
 {
-    uint32_t sum = 0;
-    for (unsigned i = 0; i < d->n_places; i++) sum += d->places[i].outstanding;
-    return sum;
+    uint64_t slots = 0, outstanding = 0, room = 0;
+    for (unsigned i = 0; i < d->n_places; i++) {
+        const demand_place_t *p = &d->places[i];
+        slots += p->slots;
+        outstanding += p->outstanding;
+        room += room_at(d, p);
+        if (demand_place(d, p->rank) != p) return base_error(MRAY_ERR_INTERNAL, "the place of rank %d is not found", p->rank);
+        if (base_order_has(&d->by_load, i) != (room_at(d, p) > 0)) return base_error(MRAY_ERR_INTERNAL, "rank %d has room for %llu and is in the wrong order", p->rank,
+                                                                                 (unsigned long long)room_at(d, p));
+    }
+    if (slots != d->granted || outstanding != d->outstanding || room != d->room)
+        return base_error(MRAY_ERR_INTERNAL, "%llu slots, %llu tasks out, room for %llu; the sums are others", (unsigned long long)slots, (unsigned long long)outstanding,
+                          (unsigned long long)room);
+    return base_order_selfcheck(&d->by_load);
 }
 
 void demand_note_name(demand_list_t *list, uint32_t hash, const char *name)

@@ -13,39 +13,47 @@ struct head {
     node_table_t *nodes;
     lease_table_t *leases;
     sched_state_t state;
-    const sched_policy_ops_t *policy;
     bool settling, again; /* telling this rank itself may bring its next ask while the table is being settled */
 };
 
-static int pick(void *ctx, const node_shape_t *shape, int holder, const uint8_t *skip)
+static uint32_t key(void *ctx, const node_row_t *row, const node_shape_t *shape)
 {
-    head_t *head = ctx;
-    sched_request_t request = {.shape = *shape, .preferred = holder, .skip = skip};
-    return head->policy->pick(&head->state, node_table_rows(head->nodes), node_table_ranks(head->nodes), &request);
+    (void)ctx;
+    return sched_policy_of(shape->strategy)->key(row, shape);
 }
 
-static void tell(void *ctx, const lease_row_t *row)
+static int pick(void *ctx, const node_shape_t *shape, int holder, const base_order_t *ranks)
 {
     head_t *head = ctx;
-    lease_grant_t grant = {.shape = row->shape, .serial = row->serial, .capacity = row->capacity, .first = 1};
-    unsigned at = 0, n = row->n_leases;
+    int rank = sched_policy_of(shape->strategy)->pick(&head->state, head->nodes, ranks, holder);
+    return rank >= 0 ? rank : SCHED_NONE;
+}
+
+/* Copied first, since this rank itself may ask for more while it is told. Nodes far away take larger messages than fit a record. */
+static void tell(void *ctx, const lease_row_t *row, const lease_t *changes, unsigned n, bool whole)
+{
+    head_t *head = ctx;
     int holder = row->holder;
-    lease_t *leases = malloc((n > 0 ? n : 1) * sizeof *leases); /* the row may move while this rank itself is told */
-    if (leases == NULL) {
+    lease_grant_t grant = {.shape = row->shape, .serial = row->serial, .capacity = row->capacity, .first = whole};
+    unsigned most = head->agent->node->node_rank_of[holder] >= 0 ? LEASES_A_RECORD : LEASES_A_MESSAGE, at = 0;
+    size_t bytes = sizeof grant + (n < most ? n : most) * sizeof *changes;
+    uint8_t *message = malloc(bytes + n * sizeof *changes);
+    if (message == NULL) {
         log_error("no memory to tell rank %d of its leases", holder);
         return;
     }
-    if (n > 0) memcpy(leases, row->leases, n * sizeof *leases);
-    node_table_best(head->nodes, row->shape.resource, &grant.best_cpu, &grant.best_amount);
+    if (n > 0) memcpy(message + bytes, changes, n * sizeof *changes);
+    node_table_best(head->nodes, grant.shape.resource, &grant.best_cpu, &grant.best_amount);
     do {
-        grant.n = (uint16_t)(n - at < LEASES_A_MESSAGE ? n - at : LEASES_A_MESSAGE);
+        grant.n = (uint16_t)(n - at < most ? n - at : most);
         grant.last = at + grant.n == n;
-        memcpy(grant.leases, leases + at, grant.n * sizeof grant.leases[0]);
-        agent_send(head->agent, holder, CONTROL_LEASE_GRANT, &grant, (uint32_t)(offsetof(lease_grant_t, leases) + grant.n * sizeof grant.leases[0]));
+        memcpy(message, &grant, sizeof grant);
+        memcpy(message + sizeof grant, message + bytes + at * sizeof *changes, grant.n * sizeof *changes);
+        agent_send(head->agent, holder, CONTROL_LEASE_GRANT, message, (uint32_t)(sizeof grant + grant.n * sizeof *changes));
         at += grant.n;
         grant.first = 0;
     } while (at < n);
-    free(leases);
+    free(message);
 }
 
 static void settle(head_t *head)
@@ -55,7 +63,7 @@ static void settle(head_t *head)
     head->settling = true;
     while (head->again) {
         head->again = false;
-        if (lease_table_settle(head->leases, pick, head, tell, head) != MRAY_OK) log_error("leases: %s", mray_error_message());
+        if (lease_table_settle(head->leases, tell, head) != MRAY_OK) log_error("leases: %s", mray_error_message());
     }
     head->settling = false;
 }
@@ -99,10 +107,9 @@ int head_create(agent_t *agent, head_t **head_p)
     head_t *head = calloc(1, sizeof *head);
     if (head == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate the head");
     head->agent = agent;
-    head->policy = &sched_policy_hybrid;
     base_rng_seed(&head->state.rng, base_clock_ns());
     int status = node_table_create(agent->node->n_ranks, &head->nodes);
-    if (status == MRAY_OK) status = lease_table_create(head->nodes, &head->leases);
+    if (status == MRAY_OK) status = lease_table_create(head->nodes, &(lease_policy_t){.key = key, .pick = pick, .ctx = head}, &head->leases);
     if (status != MRAY_OK) {
         head_destroy(head);
         return status;
@@ -122,14 +129,9 @@ void head_destroy(head_t *head)
     free(head);
 }
 
-const node_table_t *head_nodes(const head_t *head)
+node_table_t *head_nodes(const head_t *head)
 {
     return head->nodes;
-}
-
-int head_pick(head_t *head, const node_shape_t *shape, int preferred)
-{
-    return pick(head, shape, preferred, NULL);
 }
 
 void head_take(head_t *head, int rank, const node_shape_t *shape)

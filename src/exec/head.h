@@ -18,17 +18,19 @@ typedef struct {
     uint32_t serial;
 } lease_return_t;
 
-enum { LEASES_A_MESSAGE = 96 };
+enum { LEASES_A_RECORD = 96, LEASES_A_MESSAGE = 4000 };
 
-/* CONTROL_LEASE_GRANT: what the holder has from now on, in place of what it had; in several messages where one is too small. */
+/* CONTROL_LEASE_GRANT: what changed of what the holder has: n lease_t follow, each how many slots of a rank it has from now on. In several
+ * messages where one is too small. */
 typedef struct {
     node_shape_t shape;
     uint32_t serial;
     uint32_t capacity; /* of the whole job; 0: no rank can run it */
-    uint8_t first, last;
+    uint8_t first;     /* nothing of what was granted before stays */
+    uint8_t last;
     uint16_t n;
+    uint32_t reserved;
     uint64_t best_cpu, best_amount; /* the most that one rank has */
-    lease_t leases[LEASES_A_MESSAGE];
 } lease_grant_t;
 
 /* On every rank: registers the handlers; on rank 0 makes the tables. Errors: OUT_OF_MEMORY. */
@@ -36,9 +38,7 @@ int head_create(agent_t *agent, head_t **head_p);
 void head_destroy(head_t *head);
 
 /* The rest is for rank 0. */
-const node_table_t *head_nodes(const head_t *head);
-/* The rank for one more of the shape by the hybrid policy: a rank, SCHED_NONE or SCHED_INFEASIBLE. */
-int head_pick(head_t *head, const node_shape_t *shape, int preferred);
+node_table_t *head_nodes(const head_t *head);
 /* What stays on a rank without a lease (an actor) takes its share there, and gives it back. */
 void head_take(head_t *head, int rank, const node_shape_t *shape);
 void head_give(head_t *head, int rank, const node_shape_t *shape);

@@ -25,6 +25,7 @@ enum {
     AHEAD_SHAPED = 4,       /* the same for other shapes, on this node, too */
     PULL_AT_A_TIME = 64,
     LOCALITY_MIN_BYTES = 32768,
+    SPREAD_AT_LEAST = 16,   /* slots, so that tasks submitted one after the other go to different ranks, too */
 };
 static const uint64_t UNUSED_NS = 500000000, LOOK_NS = 250000000, LISTEN_AGAIN_NS = 200000, NO_WORKER_NAP_NS = 1000000, WARN_NS = 1000000000;
 
@@ -41,7 +42,8 @@ struct leases {
 node_shape_t leases_shape_of(const record_t *rec)
 {
     if (rec->shape == 0) return (node_shape_t){.cpu = NODE_UNIT};
-    return (node_shape_t){.cpu = rec->shape_cpu, .resource = rec->shape_resource, .amount = rec->shape_amount};
+    return (node_shape_t){.cpu = rec->shape_cpu & ~RECORD_CPU_SPREAD, .resource = rec->shape_resource, .amount = rec->shape_amount,
+                          .strategy = (rec->shape_cpu & RECORD_CPU_SPREAD) != 0 ? NODE_STRATEGY_SPREAD : NODE_STRATEGY_DEFAULT};
 }
 
 static seg_header_t *header(const leases_t *l)
@@ -56,22 +58,19 @@ static int place_of(const leases_t *l, int rank)
 
 /* ---- room ---- */
 
+/* Plain tasks of this node are pushed by many, and not counted. */
 static bool counts(const leases_t *l, const demand_t *d, int rank)
 {
-    return !d->plain || place_of(l, rank) < 0; /* plain tasks of this node are pushed by many, and not counted */
+    return !d->plain || place_of(l, rank) < 0;
 }
 
-static uint32_t room_at(const leases_t *l, const demand_t *d, const demand_place_t *p)
+/* The slot of ref argument i of rec, if it is by value and its bytes lie in some rank's store; else NULL. */
+static const slot_t *payload_of(const leases_t *l, record_t *rec, unsigned i)
 {
-    uint32_t most = p->slots * (d->plain ? AHEAD_PLAIN : AHEAD_SHAPED);
-    return counts(l, d, p->rank) && most > p->outstanding ? most - p->outstanding : 0;
-}
-
-static uint32_t room(const leases_t *l, const demand_t *d)
-{
-    uint32_t sum = 0;
-    for (unsigned i = 0; i < d->n_places; i++) sum += room_at(l, d, &d->places[i]);
-    return sum;
+    sid_t sid;
+    if ((rec->by_value >> i & 1) == 0 || slot_find(l->agent->ep, record_ref(l->agent->ep, rec, i)->ref, &sid) != MRAY_OK || sid == 0) return NULL;
+    const slot_t *slot = slot_at(l->agent->ep, sid);
+    return slot->kind == SLOT_KIND_REMOTE || slot->kind == SLOT_KIND_PAYLOAD ? slot : NULL;
 }
 
 /* Bytes of rec's arguments by value that lie at rank, counted as remote results or as copies of them. */
@@ -79,10 +78,8 @@ static uint64_t bytes_at(const leases_t *l, record_t *rec, int rank)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < rec->n_refs; i++) {
-        sid_t sid;
-        if ((rec->by_value >> i & 1) == 0 || slot_find(l->agent->ep, record_ref(l->agent->ep, rec, i)->ref, &sid) != MRAY_OK || sid == 0) continue;
-        const slot_t *slot = slot_at(l->agent->ep, sid);
-        if ((slot->kind == SLOT_KIND_REMOTE || slot->kind == SLOT_KIND_PAYLOAD) && slot->u.where.rank == (uint32_t)rank) sum += slot->bytes;
+        const slot_t *slot = payload_of(l, rec, i);
+        if (slot != NULL && slot->u.where.rank == (uint32_t)rank) sum += slot->bytes;
     }
     return sum;
 }
@@ -90,35 +87,36 @@ static uint64_t bytes_at(const leases_t *l, record_t *rec, int rank)
 /* The leased rank with room that has most of the arguments, or else is the least full; NULL: none has room. */
 static demand_place_t *pick_place(const leases_t *l, const demand_t *d, record_t *rec)
 {
-    demand_place_t *best = NULL;
-    uint64_t best_bytes = 0;
-    double best_load = 0;
-    for (unsigned i = 0; i < d->n_places; i++) {
-        demand_place_t *p = &d->places[i];
-        if (room_at(l, d, p) == 0) continue;
-        uint64_t bytes = rec->n_refs > 0 ? bytes_at(l, rec, p->rank) : 0;
-        double load = (double)p->outstanding / p->slots;
-        if (bytes < LOCALITY_MIN_BYTES) bytes = 0;
-        bool better = best == NULL || bytes > best_bytes || (bytes == best_bytes && load < best_load);
-        if (better) best = p, best_bytes = bytes, best_load = load;
+    demand_place_t *best = demand_best(d);
+    uint64_t best_bytes = LOCALITY_MIN_BYTES - 1;
+    for (unsigned i = 0; best != NULL && i < rec->n_refs; i++) {
+        const slot_t *slot = payload_of(l, rec, i);
+        demand_place_t *p = slot != NULL ? demand_place(d, (int)slot->u.where.rank) : NULL;
+        uint64_t bytes = p != NULL && demand_has_room(d, p) ? bytes_at(l, rec, p->rank) : 0;
+        if (bytes > best_bytes) best = p, best_bytes = bytes;
     }
     return best;
 }
 
 /* ---- asking ---- */
 
+static bool is_leased(const leases_t *l, const demand_t *d, int place)
+{
+    const demand_place_t *p = demand_place(d, l->agent->node->rank_of[place]);
+    return p != NULL && p->slots > 0;
+}
+
 static void publish(leases_t *l, const demand_t *plain)
 {
     uint64_t mask[SEG_MASK_WORDS] = {0};
-    for (unsigned i = 0; i < plain->n_places; i++) {
-        int place = place_of(l, plain->places[i].rank);
-        if (place >= 0 && plain->places[i].slots > 0) mask[place / 64] |= 1ull << (place & 63);
-    }
+    for (int place = 0; place < l->agent->node->n_node_ranks; place++)
+        if (is_leased(l, plain, place)) mask[place / 64] |= 1ull << (place & 63);
     for (int w = 0; w < SEG_MASK_WORDS; w++) atomic_store_explicit(&header(l)->lease_mask[w], mask[w], memory_order_release);
 }
 
 static void ask(leases_t *l, demand_t *d, uint64_t wanted)
 {
+    if (d->shape.strategy == NODE_STRATEGY_SPREAD && wanted > 0 && wanted < SPREAD_AT_LEAST) wanted = SPREAD_AT_LEAST;
     if (d->asking || wanted == 0 || wanted <= d->asked) return;
     if (wanted < 2ull * d->asked) wanted = 2ull * d->asked;
     if (d->capacity > 0 && wanted > d->capacity) wanted = d->capacity;
@@ -147,17 +145,18 @@ static void give_back(leases_t *l, demand_t *d)
 /* Have submitters wake the agent when leased workers are short: only while it could do something about it. */
 static void listen(leases_t *l, const demand_t *plain)
 {
-    bool could = plain->granted > 0 && !plain->asking && (plain->asked < plain->capacity || room(l, plain) > 0);
+    bool could = plain->granted > 0 && !plain->asking && (plain->asked < plain->capacity || plain->room > 0);
     l->listen_ns = 0;
     atomic_store(&header(l)->lease_listen, could ? 1 : 0);
 }
 
 /* ---- dispatching ---- */
 
-static void send_away(leases_t *l, rid_t rid, demand_place_t *p)
+static void send_away(leases_t *l, demand_t *d, rid_t rid, demand_place_t *p)
 {
-    p->outstanding++;
-    remote_forward(l->agent->remote, rid, p->rank);
+    int rank = p->rank;
+    demand_count(d, p, 1);
+    remote_forward(l->agent->remote, rid, rank);
 }
 
 /* One plain task to a worker of the node, or to another node; false: neither now. */
@@ -169,7 +168,7 @@ static bool place_plain(leases_t *l, demand_t *d, rid_t rid, record_t *rec)
     uint16_t worker = there ? 0 : route_pick_worker(agent->ep, rid, rec, 0);
     if (worker == 0 && p == NULL) return false;
     if (worker == 0) {
-        send_away(l, rid, p);
+        send_away(l, d, rid, p);
         return true;
     }
     if (agent->node->multi_node && remote_localise(agent->remote, rid, rec)) return true; /* it comes back when all arguments are here */
@@ -185,13 +184,14 @@ static bool place_shaped(leases_t *l, demand_t *d, rid_t rid, record_t *rec)
     if (p == NULL) return false;
     int place = place_of(l, p->rank);
     if (place < 0) {
-        send_away(l, rid, p);
+        send_away(l, d, rid, p);
         return true;
     }
     if (agent->node->multi_node && remote_localise(agent->remote, rid, rec)) return true;
-    p->outstanding++;
+    int rank = p->rank;
+    demand_count(d, p, 1);
     rec->shape = RECORD_SHAPE_PLACED;
-    if (p->rank == agent->node->rank)
+    if (rank == agent->node->rank)
         shapes_admit(agent->shapes, rid, rec);
     else
         (void)route_push(agent->ep, rid, rec, ep_gid(place, SEG_EP_AGENT)); /* agents' inboxes are always open */
@@ -215,7 +215,7 @@ static int pump(leases_t *l, demand_t *d)
         d->warned = false;
     } else {
         if (d->waiting_ns == 0) d->waiting_ns = base_clock_ns();
-        ask(l, d, (uint64_t)d->n_queued + demand_outstanding(d));
+        ask(l, d, d->n_queued + d->outstanding);
     }
     return n;
 }
@@ -229,7 +229,7 @@ void leases_on_task(leases_t *l, rid_t rid, record_t *rec)
         return;
     }
     node_shape_t shape = leases_shape_of(rec);
-    demand_t *d = demand_of(&l->demands, &shape, rec->shape == 0);
+    demand_t *d = demand_of(&l->demands, &shape, rec->shape == 0, rec->shape == 0 ? AHEAD_PLAIN : AHEAD_SHAPED);
     if (d == NULL) {
         run_fail(ep, rid, rec, MRAY_ERR_OUT_OF_MEMORY, "no memory to queue the task");
         return;
@@ -244,10 +244,9 @@ void leases_count(leases_t *l, int rank, const node_shape_t *shape, int by)
     demand_t *d = demand_find(&l->demands, shape);
     demand_place_t *p = d != NULL ? demand_place(d, rank) : NULL;
     if (p == NULL || (p->outstanding == 0 && by < 0) || !counts(l, d, rank)) return;
-    p->outstanding += (uint32_t)by;
+    demand_count(d, p, by);
     d->used_ns = 0; /* in use until now: the next look sets it */
     d->fresh = true;
-    if (p->outstanding == 0 && p->slots == 0) demand_drop_place(d, p);
     if (d->plain) l->look_around = true;
 }
 
@@ -291,15 +290,24 @@ static void on_grant(agent_t *agent, int src_rank, const void *body, uint32_t by
 {
     leases_t *l = agent->leases;
     lease_grant_t grant;
-    (void)src_rank;
-    memcpy(&grant, body, bytes < sizeof grant ? bytes : sizeof grant);
+    lease_t lease;
+    if (bytes < sizeof grant) {
+        log_error("internal: a grant of %u bytes from rank %d", bytes, src_rank);
+        return;
+    }
+    memcpy(&grant, body, sizeof grant);
+    if (bytes != sizeof grant + grant.n * sizeof lease) {
+        log_error("internal: a grant of %u leases in %u bytes from rank %d", grant.n, bytes, src_rank);
+        return;
+    }
     demand_t *d = demand_find(&l->demands, &grant.shape);
     if (d == NULL || d->serial != grant.serial || d->asked == 0) return; /* it crossed with a return */
     if (grant.first) demand_clear_slots(d);
-    for (unsigned i = 0; i < grant.n; i++)
-        if (!demand_set_slots(d, grant.leases[i].rank, grant.leases[i].slots)) log_error("no memory for a lease on rank %d", grant.leases[i].rank);
+    for (unsigned i = 0; i < grant.n; i++) {
+        memcpy(&lease, (const uint8_t *)body + sizeof grant + i * sizeof lease, sizeof lease);
+        if (!demand_set_slots(d, lease.rank, lease.slots, counts(l, d, lease.rank))) log_error("no memory for a lease on rank %d", lease.rank);
+    }
     if (!grant.last) return;
-    demand_drop_empty(d);
     d->asking = false;
     d->capacity = grant.capacity;
     d->best_cpu = grant.best_cpu;
@@ -326,9 +334,8 @@ static local_t look_at_workers(const leases_t *l, const demand_t *plain)
 {
     local_t found = {0};
     const node_t *node = l->agent->node;
-    for (unsigned i = 0; i < plain->n_places; i++) {
-        int place = place_of(l, plain->places[i].rank);
-        if (place < 0 || plain->places[i].slots == 0) continue;
+    for (int place = 0; place < node->n_node_ranks; place++) {
+        if (!is_leased(l, plain, place)) continue;
         seg_header_t *h = node->segs[place].hdr;
         for (unsigned w = 0; w < SEG_MASK_WORDS; w++) {
             uint64_t workers = atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed);
@@ -349,7 +356,7 @@ static int pull(leases_t *l, demand_t *plain, const local_t *local)
 {
     ep_t *ep = l->agent->ep;
     rid_t rids[PULL_AT_A_TIME];
-    unsigned want = local->depth / 2, most = room(l, plain);
+    unsigned want = local->depth / 2, most = plain->room;
     if (want > most) want = most;
     if (want > PULL_AT_A_TIME) want = PULL_AT_A_TIME;
     if (want == 0) return 0;
@@ -361,7 +368,7 @@ static int pull(leases_t *l, demand_t *plain, const local_t *local)
         if (!mine || p == NULL)
             route_requeue(ep, rids[i]);
         else
-            send_away(l, rids[i], p);
+            send_away(l, plain, rids[i], p);
     }
     return (int)n;
 }
@@ -428,7 +435,7 @@ static int watch_unschedulable(leases_t *l, demand_t *d, uint64_t now_ns)
 static void return_unused(leases_t *l, demand_t *d, uint64_t now_ns)
 {
     if (d->asked == 0 || d->asking || d->n_queued > 0) return;
-    bool used = demand_outstanding(d) > 0 || d->used_ns == 0;
+    bool used = d->outstanding > 0 || d->used_ns == 0;
     if (d->plain) used |= atomic_exchange(&header(l)->lease_used, 0) != 0 || look_at_workers(l, d).busy;
     if (used)
         d->used_ns = now_ns;
@@ -491,7 +498,7 @@ int leases_create(agent_t *agent, leases_t **leases_p)
 {
     leases_t *l = calloc(1, sizeof *l);
     static const node_shape_t plain = {.cpu = NODE_UNIT};
-    if (l == NULL || demand_of(&l->demands, &plain, true) == NULL) {
+    if (l == NULL || demand_of(&l->demands, &plain, true, AHEAD_PLAIN) == NULL) {
         free(l);
         return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate the table of leases");
     }

@@ -1,59 +1,126 @@
-/* lease_table.c: rows, shares, filling. */
+/* lease_table.c: rows, shares, telling.
+ *
+ *   group   rows of the same amounts: their pool of slots, and two orders of rows
+ *             hungry   rows that want more, the one that has least first
+ *             rich     rows that have any, the one that has most last
+ *   row     found by holder, group and strategy; its lease on a rank by row and rank */
 #include "lease_table.h"
 
 #include "error.h"
+#include "map.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+enum { KEEP_GROUPS = 16 }; /* without rows, for the next time */
+
+typedef struct lease_group {
+    lease_pool_t *pool;
+    uint32_t id, n_rows;
+    base_order_t hungry, rich; /* of row ids */
+    lease_row_t **shared;      /* rows whose one slot was another's */
+    unsigned n_shared, cap_shared;
+    bool unsettled;
+} group_t;
+
 struct lease_table {
     node_table_t *nodes;
-    lease_row_t *rows;
-    unsigned n_rows, cap_rows;
-    uint32_t *used;  /* by rank: granted slots of the shape being settled */
-    uint32_t *slots; /* by rank: how many it has */
-    uint8_t *skip;
+    lease_policy_t policy;
+    group_t **groups;
+    unsigned n_groups, cap_groups;
+    uint32_t last_group;
+    lease_row_t **rows; /* by id; NULL: free */
+    uint32_t n_ids, cap_ids, n_rows;
+    uint32_t *free_ids; /* n_ids - n_rows of them */
+    lease_row_t **changed; /* to be told */
+    unsigned n_changed, cap_changed;
+    base_map_t by_holder; /* group << 8 | strategy, holder -> id */
+    base_map_t by_rank;   /* id, rank -> entry of row->leases */
+    lease_t *scratch;
+    unsigned cap_scratch;
 };
 
-int lease_table_create(node_table_t *nodes, lease_table_t **table_p)
+int lease_table_create(node_table_t *nodes, const lease_policy_t *policy, lease_table_t **table_p)
 {
     lease_table_t *table = calloc(1, sizeof *table);
-    size_t n = (size_t)node_table_ranks(nodes);
-    if (table != NULL) {
-        table->nodes = nodes;
-        table->used = calloc(n, sizeof *table->used);
-        table->slots = calloc(n, sizeof *table->slots);
-        table->skip = calloc(n, sizeof *table->skip);
-    }
-    if (table == NULL || table->used == NULL || table->slots == NULL || table->skip == NULL) {
-        lease_table_destroy(table);
-        return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate the lease table");
-    }
+    if (table == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate the lease table");
+    table->nodes = nodes;
+    table->policy = *policy;
     *table_p = table;
     return MRAY_OK;
+}
+
+static void group_free(group_t *group)
+{
+    lease_pool_destroy(group->pool);
+    base_order_fini(&group->hungry);
+    base_order_fini(&group->rich);
+    free(group->shared);
+    free(group);
+}
+
+static void row_free(lease_row_t *row)
+{
+    if (row == NULL) return;
+    free(row->leases);
+    free(row->dirty);
+    free(row);
 }
 
 void lease_table_destroy(lease_table_t *table)
 {
     if (table == NULL) return;
-    for (unsigned i = 0; i < table->n_rows; i++) free(table->rows[i].leases);
+    for (uint32_t i = 0; i < table->n_ids; i++) row_free(table->rows[i]);
+    for (unsigned i = 0; i < table->n_groups; i++) group_free(table->groups[i]);
+    base_map_fini(&table->by_holder);
+    base_map_fini(&table->by_rank);
+    free(table->groups);
     free(table->rows);
-    free(table->used);
-    free(table->slots);
-    free(table->skip);
+    free(table->free_ids);
+    free(table->changed);
+    free(table->scratch);
     free(table);
 }
 
-static bool same_shape(const node_shape_t *a, const node_shape_t *b)
+/* Room for one more in an array of pointers or structs; NULL without memory. */
+static void *with_room(void *items, unsigned n, unsigned *cap, size_t size)
 {
-    return a->cpu == b->cpu && a->resource == b->resource && a->amount == b->amount;
+    if (n < *cap) return items;
+    unsigned more = *cap > 0 ? *cap * 2 : 4;
+    void *grown = realloc(items, more * size);
+    if (grown != NULL) *cap = more;
+    return grown;
+}
+
+static int no_memory(void)
+{
+    return base_error(MRAY_ERR_OUT_OF_MEMORY, "no memory for a lease");
+}
+
+/* ---- finding ---- */
+
+static group_t *find_group(const lease_table_t *table, const node_shape_t *shape)
+{
+    for (unsigned i = 0; i < table->n_groups; i++)
+        if (node_shape_same_amounts(&table->groups[i]->pool->shape, shape)) return table->groups[i];
+    return NULL;
+}
+
+static base_key_t holder_key(const group_t *group, const node_shape_t *shape, int holder)
+{
+    return base_key128((uint64_t)group->id << 8 | (shape->strategy & 0xff), (uint32_t)holder);
+}
+
+static base_key_t rank_key(const lease_row_t *row, int rank)
+{
+    return base_key128(row->id, (uint32_t)rank);
 }
 
 static lease_row_t *find(const lease_table_t *table, int holder, const node_shape_t *shape)
 {
-    for (unsigned i = 0; i < table->n_rows; i++)
-        if (table->rows[i].holder == holder && same_shape(&table->rows[i].shape, shape)) return &table->rows[i];
-    return NULL;
+    const group_t *group = find_group(table, shape);
+    uint64_t id;
+    return group != NULL && base_map_get(&table->by_holder, holder_key(group, shape, holder), &id) ? table->rows[id] : NULL;
 }
 
 const lease_row_t *lease_table_find(const lease_table_t *table, int holder, const node_shape_t *shape)
@@ -61,46 +128,241 @@ const lease_row_t *lease_table_find(const lease_table_t *table, int holder, cons
     return find(table, holder, shape);
 }
 
+uint32_t lease_table_slots(const lease_table_t *table, const lease_row_t *row, int rank)
+{
+    uint64_t entry;
+    return base_map_get(&table->by_rank, rank_key(row, rank), &entry) ? row->leases[entry].slots : 0;
+}
+
 unsigned lease_table_count(const lease_table_t *table)
 {
     return table->n_rows;
 }
 
-int lease_table_ask(lease_table_t *table, int holder, const node_shape_t *shape, uint32_t wanted, uint32_t serial)
+/* ---- what rows have ---- */
+
+/* Where a row stands among those that want more, and those that have any. Room was reserved with its id. */
+static void reorder(lease_row_t *row)
 {
-    lease_row_t *row = find(table, holder, shape);
-    if (row == NULL) {
-        if (table->n_rows == table->cap_rows) {
-            unsigned cap = table->cap_rows > 0 ? table->cap_rows * 2 : 16;
-            lease_row_t *rows = realloc(table->rows, cap * sizeof *rows);
-            if (rows == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "no memory for a lease");
-            table->rows = rows;
-            table->cap_rows = cap;
-        }
-        row = &table->rows[table->n_rows++];
-        *row = (lease_row_t){.holder = holder, .shape = *shape};
+    if (row->granted < row->wanted)
+        base_order_set(&row->group->hungry, row->id, row->granted);
+    else
+        base_order_remove(&row->group->hungry, row->id);
+    if (row->granted > 0)
+        base_order_set(&row->group->rich, row->id, row->granted);
+    else
+        base_order_remove(&row->group->rich, row->id);
+}
+
+static void mark_changed(lease_table_t *table, lease_row_t *row)
+{
+    if (row->changed_at > 0) return;
+    table->changed[table->n_changed++] = row; /* as many places as ids */
+    row->changed_at = table->n_changed;
+}
+
+static void unmark_changed(lease_table_t *table, lease_row_t *row)
+{
+    if (row->changed_at == 0) return;
+    lease_row_t *last = table->changed[--table->n_changed];
+    table->changed[row->changed_at - 1] = last;
+    last->changed_at = row->changed_at;
+    row->changed_at = 0;
+}
+
+/* The lease on that rank, made if need be. NULL without memory. */
+static lease_t *lease_on(lease_table_t *table, lease_row_t *row, int rank)
+{
+    uint64_t entry;
+    if (base_map_get(&table->by_rank, rank_key(row, rank), &entry)) return &row->leases[entry];
+    lease_t *leases = with_room(row->leases, row->n_leases, &row->cap_leases, sizeof *leases);
+    if (leases == NULL) return NULL;
+    row->leases = leases;
+    if (base_map_put(&table->by_rank, rank_key(row, rank), row->n_leases) != MRAY_OK) return NULL;
+    leases[row->n_leases] = (lease_t){.rank = rank};
+    if (rank == row->holder && row->n_leases > 0) { /* given back last */
+        lease_t own = leases[row->n_leases];
+        leases[row->n_leases] = leases[0];
+        leases[0] = own;
+        *base_map_find(&table->by_rank, rank_key(row, leases[row->n_leases].rank)) = row->n_leases;
+        *base_map_find(&table->by_rank, rank_key(row, rank)) = 0;
+        row->n_leases++;
+        return &leases[0];
     }
-    row->serial = serial;
-    row->wanted = wanted > 0 ? wanted : 1;
-    row->changed = true;
+    return &leases[row->n_leases++];
+}
+
+static void drop_entry(lease_table_t *table, lease_row_t *row, unsigned entry)
+{
+    (void)base_map_remove(&table->by_rank, rank_key(row, row->leases[entry].rank), NULL);
+    unsigned last = --row->n_leases;
+    if (entry == last) return;
+    row->leases[entry] = row->leases[last];
+    *base_map_find(&table->by_rank, rank_key(row, row->leases[entry].rank)) = entry;
+}
+
+/* The holder is to hear of rank. Without memory it hears all of the row. */
+static void mark_dirty(lease_table_t *table, lease_row_t *row, int rank)
+{
+    mark_changed(table, row);
+    if (row->whole || (row->n_dirty > 0 && row->dirty[row->n_dirty - 1] == rank)) return;
+    int32_t *dirty = with_room(row->dirty, row->n_dirty, &row->cap_dirty, sizeof *dirty);
+    if (dirty == NULL) {
+        row->whole = true;
+        return;
+    }
+    row->dirty = dirty;
+    dirty[row->n_dirty++] = rank;
+}
+
+static int add(lease_table_t *table, lease_row_t *row, int rank)
+{
+    lease_t *lease = lease_on(table, row, rank);
+    if (lease == NULL) return no_memory();
+    lease->slots++;
+    row->granted++;
+    lease_pool_take(row->group->pool, rank);
+    mark_dirty(table, row, rank);
+    reorder(row);
     return MRAY_OK;
 }
 
-/* Take n slots back from entry i. */
-static void take_back(lease_table_t *table, lease_row_t *row, unsigned i, uint32_t n)
+static void note_shared(lease_row_t *row)
 {
-    node_table_give(table->nodes, row->leases[i].rank, &row->shape, n);
-    row->leases[i].slots -= n;
-    row->granted -= n;
-    row->changed = true;
-    if (row->leases[i].slots == 0) row->leases[i] = row->leases[--row->n_leases];
+    group_t *group = row->group;
+    if (row->shared_at > 0) return;
+    group->shared[group->n_shared++] = row; /* as many places as rows */
+    row->shared_at = group->n_shared;
+}
+
+static void forget_shared(lease_row_t *row)
+{
+    group_t *group = row->group;
+    if (row->shared_at == 0) return;
+    lease_row_t *last = group->shared[--group->n_shared];
+    group->shared[row->shared_at - 1] = last;
+    last->shared_at = row->shared_at;
+    row->shared_at = 0;
+}
+
+/* One slot of that entry. */
+static void take_back(lease_table_t *table, lease_row_t *row, unsigned entry)
+{
+    int rank = row->leases[entry].rank;
+    if (--row->leases[entry].slots == 0) drop_entry(table, row, entry);
+    if (--row->granted == 0) forget_shared(row);
+    lease_pool_give(row->group->pool, rank);
+    mark_dirty(table, row, rank);
+    reorder(row);
+}
+
+/* The lease of which a row gives a slot back: of those packed by the policy the last, and the own one last of all; of those spread each
+ * in turn. */
+static unsigned worst_lease(lease_row_t *row)
+{
+    return row->shape.strategy == NODE_STRATEGY_SPREAD ? row->turn++ % row->n_leases : row->n_leases - 1;
+}
+
+static void give_back_to(lease_table_t *table, lease_row_t *row, uint32_t most)
+{
+    while (row->granted > most) take_back(table, row, worst_lease(row));
+}
+
+/* ---- asking and returning ---- */
+
+static group_t *group_of(lease_table_t *table, const node_shape_t *shape)
+{
+    group_t *group = find_group(table, shape);
+    if (group != NULL) return group;
+    for (unsigned i = 0; table->n_groups >= KEEP_GROUPS && i < table->n_groups; i++)
+        if (table->groups[i]->n_rows == 0) {
+            group_free(table->groups[i]);
+            table->groups[i--] = table->groups[--table->n_groups];
+        }
+    group_t **groups = with_room(table->groups, table->n_groups, &table->cap_groups, sizeof *groups);
+    if (groups == NULL) return NULL;
+    table->groups = groups;
+    group = calloc(1, sizeof *group);
+    if (group == NULL) return NULL;
+    if (lease_pool_create(table->nodes, &table->policy, shape, &group->pool) != MRAY_OK) {
+        free(group);
+        return NULL;
+    }
+    group->id = ++table->last_group;
+    (void)lease_pool_refresh(group->pool);
+    table->groups[table->n_groups++] = group;
+    return group;
+}
+
+/* Room for a row of that id in all that cannot fail later. */
+static bool reserve_id(lease_table_t *table, group_t *group, uint32_t id)
+{
+    unsigned cap = table->cap_ids;
+    lease_row_t **rows = with_room(table->rows, id, &table->cap_ids, sizeof *rows);
+    if (rows == NULL) return false;
+    table->rows = rows;
+    if (table->cap_ids != cap) memset(rows + cap, 0, (table->cap_ids - cap) * sizeof *rows);
+    if (table->cap_changed < table->cap_ids) {
+        lease_row_t **changed = realloc(table->changed, table->cap_ids * sizeof *changed);
+        if (changed != NULL) table->changed = changed;
+        uint32_t *free_ids = realloc(table->free_ids, table->cap_ids * sizeof *free_ids);
+        if (free_ids != NULL) table->free_ids = free_ids;
+        if (changed == NULL || free_ids == NULL) return false;
+        table->cap_changed = table->cap_ids;
+    }
+    lease_row_t **shared = with_room(group->shared, group->n_rows, &group->cap_shared, sizeof *shared);
+    if (shared == NULL) return false;
+    group->shared = shared;
+    return base_order_reserve(&group->hungry, id + 1) == MRAY_OK && base_order_reserve(&group->rich, id + 1) == MRAY_OK;
+}
+
+static lease_row_t *new_row(lease_table_t *table, int holder, const node_shape_t *shape)
+{
+    group_t *group = group_of(table, shape);
+    uint32_t n_free = table->n_ids - table->n_rows, id = n_free > 0 ? table->free_ids[n_free - 1] : table->n_ids;
+    lease_row_t *row = group != NULL && reserve_id(table, group, id) ? calloc(1, sizeof *row) : NULL;
+    if (row == NULL) return NULL;
+    *row = (lease_row_t){.holder = holder, .shape = *shape, .id = id, .group = group};
+    if (base_map_put(&table->by_holder, holder_key(group, shape, holder), id) != MRAY_OK) {
+        free(row);
+        return NULL;
+    }
+    table->rows[id] = row;
+    if (id == table->n_ids) table->n_ids++;
+    table->n_rows++;
+    group->n_rows++;
+    return row;
+}
+
+int lease_table_ask(lease_table_t *table, int holder, const node_shape_t *shape, uint32_t wanted, uint32_t serial)
+{
+    lease_row_t *row = find(table, holder, shape);
+    if (row == NULL) row = new_row(table, holder, shape);
+    if (row == NULL) return no_memory();
+    row->whole |= row->serial != serial;
+    row->serial = serial;
+    row->wanted = wanted > 0 ? wanted : 1;
+    row->group->unsettled = true;
+    mark_changed(table, row);
+    give_back_to(table, row, row->wanted);
+    reorder(row);
+    return MRAY_OK;
 }
 
 static void drop_row(lease_table_t *table, lease_row_t *row)
 {
-    while (row->n_leases > 0) take_back(table, row, 0, row->leases[0].slots);
-    free(row->leases);
-    *row = table->rows[--table->n_rows];
+    group_t *group = row->group;
+    row->whole = true; /* nothing is to be told */
+    give_back_to(table, row, 0);
+    unmark_changed(table, row);
+    base_order_remove(&group->hungry, row->id);
+    (void)base_map_remove(&table->by_holder, holder_key(group, &row->shape, row->holder), NULL);
+    table->rows[row->id] = NULL;
+    table->free_ids[table->n_ids - table->n_rows] = row->id;
+    table->n_rows--;
+    group->n_rows--;
+    group->unsettled = true;
+    row_free(row);
 }
 
 void lease_table_return(lease_table_t *table, int holder, const node_shape_t *shape, uint32_t serial)
@@ -111,206 +373,200 @@ void lease_table_return(lease_table_t *table, int holder, const node_shape_t *sh
 
 void lease_table_drop_rank(lease_table_t *table, int rank)
 {
-    for (unsigned i = 0; i < table->n_rows;) {
-        lease_row_t *row = &table->rows[i];
+    for (uint32_t id = 0; id < table->n_ids; id++) {
+        lease_row_t *row = table->rows[id];
+        uint64_t entry;
+        if (row == NULL) continue;
         if (row->holder == rank) {
             drop_row(table, row);
             continue;
         }
-        for (unsigned k = 0; k < row->n_leases;)
-            if (row->leases[k].rank == rank)
-                take_back(table, row, k, row->leases[k].slots);
-            else
-                k++;
-        i++;
+        while (base_map_get(&table->by_rank, rank_key(row, rank), &entry)) take_back(table, row, (unsigned)entry);
+        row->group->unsettled = true;
     }
 }
 
-static int add(lease_table_t *table, lease_row_t *row, int rank)
+/* ---- shares ---- */
+
+/* A slot of the row that has most goes back, if it has two more than `least`. */
+static bool take_from_rich(lease_table_t *table, group_t *group, uint32_t least)
 {
-    unsigned i = 0;
-    while (i < row->n_leases && row->leases[i].rank != rank) i++;
-    if (i == row->cap_leases) {
-        unsigned cap = row->cap_leases > 0 ? row->cap_leases * 2 : 4;
-        lease_t *leases = realloc(row->leases, cap * sizeof *leases);
-        if (leases == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "no memory for a lease");
-        row->leases = leases;
-        row->cap_leases = cap;
-    }
-    if (i == row->n_leases) row->leases[row->n_leases++] = (lease_t){.rank = rank};
-    row->leases[i].slots++;
-    row->granted++;
-    row->changed = true;
-    node_table_take(table->nodes, rank, &row->shape, 1);
-    table->used[rank]++;
-    return MRAY_OK;
+    uint32_t n = base_order_count(&group->rich);
+    if (n == 0) return false;
+    lease_row_t *row = table->rows[base_order_at(&group->rich, n - 1)];
+    if (row->granted <= least + 1) return false;
+    take_back(table, row, worst_lease(row));
+    return true;
 }
 
-/* Capacity, and what is granted of it. */
-static uint32_t count_slots(lease_table_t *table, const node_shape_t *shape)
+static int grant(lease_table_t *table, lease_row_t *row)
 {
-    uint64_t capacity = 0;
-    int n = node_table_ranks(table->nodes);
-    for (int r = 0; r < n; r++) {
-        table->slots[r] = node_row_slots(node_table_row(table->nodes, r), shape);
-        table->used[r] = 0;
-        capacity += table->slots[r];
-    }
-    for (unsigned i = 0; i < table->n_rows; i++) {
-        const lease_row_t *row = &table->rows[i];
-        for (unsigned k = 0; same_shape(&row->shape, shape) && k < row->n_leases; k++) table->used[row->leases[k].rank] += row->leases[k].slots;
-    }
-    return capacity < UINT32_MAX ? (uint32_t)capacity : UINT32_MAX;
+    int rank = lease_pool_pick(row->group->pool, &row->shape, row->holder);
+    if (rank == -2) return no_memory();
+    return rank >= 0 ? add(table, row, rank) : MRAY_OK;
 }
 
-/* Max-min fair targets: each round divides what is left among those that still want more. */
-static void set_targets(lease_table_t *table, const node_shape_t *shape, uint32_t capacity)
+/* Sharing ends where it need not be: who got a slot of another's gets a free one. */
+static int end_sharing(lease_table_t *table, group_t *group)
 {
-    uint32_t n_open = 0, left = capacity;
-    for (unsigned i = 0; i < table->n_rows; i++) {
-        lease_row_t *row = &table->rows[i];
-        if (!same_shape(&row->shape, shape)) continue;
-        row->target = 0;
-        row->changed |= row->capacity != capacity;
-        row->capacity = capacity;
-        n_open++;
-    }
-    while (n_open > 0 && left > 0) {
-        uint32_t each = left / n_open > 0 ? left / n_open : 1;
-        n_open = 0;
-        for (unsigned i = 0; i < table->n_rows; i++) {
-            lease_row_t *row = &table->rows[i];
-            if (!same_shape(&row->shape, shape) || row->target >= row->wanted || left == 0) continue;
-            uint32_t more = row->wanted - row->target < each ? row->wanted - row->target : each;
-            if (more > left) more = left;
-            row->target += more;
-            left -= more;
-            n_open += row->target < row->wanted;
-        }
-    }
-    for (unsigned i = 0; i < table->n_rows; i++) {
-        lease_row_t *row = &table->rows[i];
-        if (same_shape(&row->shape, shape) && row->target == 0 && capacity > 0) row->target = 1; /* shared */
-    }
-}
-
-/* The rank whose slot a row gives back: one that is shared, else one that the holder has most of elsewhere. */
-static unsigned worst_lease(const lease_table_t *table, const lease_row_t *row)
-{
-    unsigned worst = 0;
-    for (unsigned k = 0; k < row->n_leases; k++) {
-        int r = row->leases[k].rank, w = row->leases[worst].rank;
-        if (table->used[r] > table->slots[r]) return k;
-        if (w == row->holder || (r != row->holder && row->leases[k].slots > row->leases[worst].slots)) worst = k;
-    }
-    return worst;
-}
-
-static void shrink(lease_table_t *table, const node_shape_t *shape)
-{
-    for (unsigned i = 0; i < table->n_rows; i++) {
-        lease_row_t *row = &table->rows[i];
-        if (!same_shape(&row->shape, shape)) continue;
-        while (row->granted > row->target) {
-            unsigned k = worst_lease(table, row);
-            table->used[row->leases[k].rank]--;
-            take_back(table, row, k, 1);
-        }
-    }
-}
-
-/* Sharing ends where it need not be: slots granted twice are given back while others are free. */
-static void unshare(lease_table_t *table, const node_shape_t *shape)
-{
-    uint64_t n_free = 0;
-    int n = node_table_ranks(table->nodes);
-    for (int r = 0; r < n; r++) n_free += table->slots[r] > table->used[r] ? table->slots[r] - table->used[r] : 0;
-    for (unsigned i = 0; i < table->n_rows && n_free > 0; i++) {
-        lease_row_t *row = &table->rows[i];
-        if (!same_shape(&row->shape, shape)) continue;
-        for (unsigned k = 0; k < row->n_leases && n_free > 0; k++) {
-            int r = row->leases[k].rank;
-            if (table->used[r] <= table->slots[r]) continue;
-            table->used[r]--;
-            n_free--;
-            take_back(table, row, k, 1);
-            break;
-        }
-    }
-}
-
-/* Ranks that have a free slot; where there is none, those whose slots the fewest share. */
-static void set_skip(lease_table_t *table)
-{
-    int n = node_table_ranks(table->nodes);
-    double least = -1;
-    for (int r = 0; r < n; r++) {
-        if (table->slots[r] == 0) continue;
-        double load = table->used[r] < table->slots[r] ? 0 : (double)table->used[r] / table->slots[r];
-        if (least < 0 || load < least) least = load;
-    }
-    for (int r = 0; r < n; r++) {
-        double load = table->slots[r] > 0 && table->used[r] >= table->slots[r] ? (double)table->used[r] / table->slots[r] : 0;
-        table->skip[r] = table->slots[r] == 0 || load > least;
-    }
-}
-
-static int fill(lease_table_t *table, const node_shape_t *shape, lease_pick_fn pick, void *ctx)
-{
-    for (unsigned i = 0; i < table->n_rows; i++) {
-        lease_row_t *row = &table->rows[i];
-        if (!same_shape(&row->shape, shape)) continue;
-        while (row->granted < row->target) {
-            set_skip(table);
-            int rank = pick(ctx, shape, row->holder, table->skip);
-            if (rank < 0) break;
-            int status = add(table, row, rank);
-            if (status != MRAY_OK) return status;
-        }
-    }
-    return MRAY_OK;
-}
-
-int lease_table_settle(lease_table_t *table, lease_pick_fn pick, void *pick_ctx, lease_tell_fn tell, void *tell_ctx)
-{
+    lease_pool_t *pool = group->pool;
     int status = MRAY_OK;
-    for (unsigned i = 0; i < table->n_rows && status == MRAY_OK; i++) {
-        const node_shape_t shape = table->rows[i].shape;
-        bool seen = false;
-        for (unsigned k = 0; k < i && !seen; k++) seen = same_shape(&table->rows[k].shape, &shape);
-        if (seen) continue;
-        set_targets(table, &shape, count_slots(table, &shape));
-        shrink(table, &shape);
-        unshare(table, &shape);
-        status = fill(table, &shape, pick, pick_ctx);
-    }
-    for (unsigned i = 0; i < table->n_rows; i++) {
-        if (!table->rows[i].changed) continue;
-        table->rows[i].changed = false;
-        tell(tell_ctx, &table->rows[i]);
+    while (group->n_shared > 0 && pool->n_free > 0 && status == MRAY_OK) {
+        lease_row_t *row = group->shared[group->n_shared - 1];
+        int rank = row->leases[0].rank;
+        forget_shared(row);
+        if (row->granted > 1 || pool->used[rank] <= pool->slots[rank]) continue;
+        take_back(table, row, 0);
+        status = grant(table, row);
     }
     return status;
 }
 
+/* A rank has less than it had: of its slots as many go back as were granted twice by that. */
+static void end_excess(lease_table_t *table, group_t *group)
+{
+    lease_pool_t *pool = group->pool;
+    for (uint32_t id = 0; id < table->n_ids && pool->n_over > 0 && pool->n_free > 0; id++) {
+        lease_row_t *row = table->rows[id];
+        for (unsigned k = row != NULL && row->group == group ? row->n_leases : 0; k-- > 0;)
+            for (int r = row->leases[k].rank; k < row->n_leases && row->leases[k].rank == r && pool->used[r] > pool->slots[r];) take_back(table, row, k);
+    }
+}
+
+static int share(lease_table_t *table, group_t *group)
+{
+    lease_pool_t *pool = group->pool;
+    int status = end_sharing(table, group);
+    while (status == MRAY_OK && base_order_count(&group->hungry) > 0) {
+        lease_row_t *row = table->rows[base_order_at(&group->hungry, 0)];
+        uint32_t before = row->granted;
+        if (pool->n_free == 0 && take_from_rich(table, group, before)) continue;
+        if (pool->n_free == 0 && (before > 0 || pool->capacity == 0)) break;
+        bool shares = pool->n_free == 0;
+        status = grant(table, row);
+        if (row->granted == before) break; /* the policy has none */
+        if (shares) note_shared(row);
+    }
+    return status;
+}
+
+static uint32_t capacity_of(const group_t *group)
+{
+    return group->pool->capacity < UINT32_MAX ? (uint32_t)group->pool->capacity : UINT32_MAX;
+}
+
+/* What its holder does not know, in scratch; false without memory. */
+static bool list_changes(lease_table_t *table, lease_row_t *row, unsigned *n_p)
+{
+    unsigned n = row->whole ? row->n_leases : row->n_dirty;
+    if (n > table->cap_scratch) {
+        lease_t *scratch = realloc(table->scratch, n * sizeof *scratch);
+        if (scratch == NULL) return false;
+        table->scratch = scratch;
+        table->cap_scratch = n;
+    }
+    for (unsigned i = 0; i < n; i++)
+        table->scratch[i] = row->whole ? row->leases[i] : (lease_t){.rank = row->dirty[i], .slots = lease_table_slots(table, row, row->dirty[i])};
+    row->n_dirty = 0;
+    row->whole = false;
+    *n_p = n;
+    return true;
+}
+
+static int tell_changed(lease_table_t *table, lease_tell_fn tell, void *ctx)
+{
+    while (table->n_changed > 0) {
+        lease_row_t *row = table->changed[table->n_changed - 1];
+        bool whole = row->whole;
+        unsigned n;
+        if (!list_changes(table, row, &n)) return no_memory(); /* told with the next change */
+        unmark_changed(table, row);
+        row->capacity = capacity_of(row->group);
+        tell(ctx, row, table->scratch, n, whole);
+    }
+    return MRAY_OK;
+}
+
+int lease_table_settle(lease_table_t *table, lease_tell_fn tell, void *tell_ctx)
+{
+    int status = MRAY_OK;
+    for (unsigned i = 0; i < table->n_groups; i++) {
+        group_t *group = table->groups[i];
+        if (group->n_rows == 0) continue;
+        bool other_capacity = lease_pool_refresh(group->pool);
+        for (uint32_t id = 0; other_capacity && id < table->n_ids; id++)
+            if (table->rows[id] != NULL && table->rows[id]->group == group) mark_changed(table, table->rows[id]);
+        if (!group->unsettled && !other_capacity) continue;
+        group->unsettled = false;
+        if (other_capacity) end_excess(table, group);
+        int shared = share(table, group);
+        if (shared != MRAY_OK) status = shared;
+    }
+    int told = tell_changed(table, tell, tell_ctx);
+    return status != MRAY_OK ? status : told;
+}
+
+/* ---- checks ---- */
+
+static int check_row(const lease_table_t *table, const lease_row_t *row)
+{
+    uint32_t sum = 0;
+    for (unsigned k = 0; k < row->n_leases; k++) {
+        sum += row->leases[k].slots;
+        if (lease_table_slots(table, row, row->leases[k].rank) != row->leases[k].slots)
+            return base_error(MRAY_ERR_INTERNAL, "the lease of rank %d on %d is not found", row->holder, row->leases[k].rank);
+    }
+    if (sum != row->granted) return base_error(MRAY_ERR_INTERNAL, "rank %d holds %u slots, its row says %u", row->holder, sum, row->granted);
+    if (row->granted > row->wanted) return base_error(MRAY_ERR_INTERNAL, "rank %d holds %u slots and wants %u", row->holder, row->granted, row->wanted);
+    bool hungry = base_order_has(&row->group->hungry, row->id), rich = base_order_has(&row->group->rich, row->id);
+    if (hungry != (row->granted < row->wanted) || rich != (row->granted > 0))
+        return base_error(MRAY_ERR_INTERNAL, "rank %d holds %u of %u slots and is in the wrong order", row->holder, row->granted, row->wanted);
+    return MRAY_OK;
+}
+
+static int check_group(const group_t *group)
+{
+    int status = lease_pool_selfcheck(group->pool);
+    if (status == MRAY_OK) status = base_order_selfcheck(&group->hungry);
+    if (status == MRAY_OK) status = base_order_selfcheck(&group->rich);
+    uint32_t n_rich = base_order_count(&group->rich);
+    if (status != MRAY_OK || group->unsettled || base_order_count(&group->hungry) == 0 || n_rich == 0) return status;
+    uint64_t least = base_order_key(&group->hungry, base_order_at(&group->hungry, 0)), most = base_order_key(&group->rich, base_order_at(&group->rich, n_rich - 1));
+    if (most > least + 1) return base_error(MRAY_ERR_INTERNAL, "a row has %llu slots while one that wants more has %llu", (unsigned long long)most, (unsigned long long)least);
+    if (group->pool->n_free > 0) return base_error(MRAY_ERR_INTERNAL, "%llu slots are free while a row wants more", (unsigned long long)group->pool->n_free);
+    return MRAY_OK;
+}
+
 int lease_table_selfcheck(const lease_table_t *table)
 {
-    int n = node_table_ranks(table->nodes);
+    int n = node_table_ranks(table->nodes), status = MRAY_OK;
     uint64_t *cpu = calloc((size_t)n, sizeof *cpu);
     if (cpu == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "no memory for the check of leases");
-    int status = MRAY_OK;
-    for (unsigned i = 0; i < table->n_rows; i++) {
-        const lease_row_t *row = &table->rows[i];
-        uint32_t sum = 0;
-        for (unsigned k = 0; k < row->n_leases; k++) {
-            sum += row->leases[k].slots;
-            cpu[row->leases[k].rank] += (uint64_t)row->leases[k].slots * row->shape.cpu;
-        }
-        if (sum != row->granted) status = base_error(MRAY_ERR_INTERNAL, "rank %d holds %u slots, its row says %u", row->holder, sum, row->granted);
+    for (uint32_t i = 0; i < table->n_ids && status == MRAY_OK; i++) {
+        const lease_row_t *row = table->rows[i];
+        if (row == NULL) continue;
+        status = check_row(table, row);
+        for (unsigned k = 0; k < row->n_leases; k++) cpu[row->leases[k].rank] += (uint64_t)row->leases[k].slots * row->shape.cpu;
     }
     for (int r = 0; r < n && status == MRAY_OK; r++)
         if (cpu[r] != node_table_row(table->nodes, r)->cpu_used)
             status = base_error(MRAY_ERR_INTERNAL, "rank %d: %llu CPU units granted, its row says %llu", r, (unsigned long long)cpu[r],
                                 (unsigned long long)node_table_row(table->nodes, r)->cpu_used);
+    for (unsigned i = 0; i < table->n_groups && status == MRAY_OK; i++) status = check_group(table->groups[i]);
     free(cpu);
     return status;
+}
+
+size_t lease_table_bytes(const lease_table_t *table)
+{
+    size_t bytes = sizeof *table + table->cap_ids * sizeof *table->rows + table->cap_changed * sizeof *table->changed +
+                   (table->by_holder.n_places + table->by_rank.n_places) * (sizeof(base_map_entry_t) + 1) + table->cap_scratch * sizeof *table->scratch;
+    for (unsigned i = 0; i < table->n_groups; i++) {
+        const group_t *g = table->groups[i];
+        bytes += sizeof *g + lease_pool_bytes(g->pool) + (g->hungry.capacity + g->rich.capacity) * sizeof(base_order_item_t) + g->cap_shared * sizeof *g->shared;
+    }
+    for (uint32_t i = 0; i < table->n_ids; i++)
+        if (table->rows[i] != NULL)
+            bytes += sizeof(lease_row_t) + table->rows[i]->cap_leases * sizeof(lease_t) + table->rows[i]->cap_dirty * sizeof(int32_t);
+    return bytes;
 }

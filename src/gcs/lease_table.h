@@ -7,8 +7,12 @@
  *   share of a row        = max-min fair: nobody gets more than it wants, and what one leaves the others divide evenly
  *   more rows than slots  = one slot each, shared: two rows then have the same slot, and the worker's run queue is fair to both
  *
- * Rows over their share give back first, then rows under it are filled slot by slot; which rank, the pick function says (a policy of
- * sched/). A row whose grants changed, or that asked, is told. Nothing else is said, so the messages are as few as the changes.
+ * It moves a slot at a time: a free one to the row that has least of those that want more; when none is free, one of the row that has
+ * most, while it has two more than the one that has least. So a slot costs O(log ranks + log rows), wherever it comes from, and an ask costs as
+ * much as the slots that change hands. Which rank, the policy says (of sched/; lease_pool.h). Rows of the same amounts share capacity,
+ * whatever their strategy.
+ *
+ * A row whose grants changed is told what changed, and one that asked is answered; nothing else is said.
  *
  * A row has a serial number that its holder chose when it asked first: a grant that crosses with a return is recognised by it.
  *
@@ -16,7 +20,7 @@
 #ifndef MRAY_GCS_LEASE_TABLE_H
 #define MRAY_GCS_LEASE_TABLE_H
 
-#include "node_table.h"
+#include "lease_pool.h"
 
 typedef struct {
     int32_t rank;
@@ -28,20 +32,27 @@ typedef struct {
     uint32_t serial, wanted, granted;
     node_shape_t shape;
     uint32_t capacity; /* of the shape in the whole job; 0: no rank has what it takes */
-    lease_t *leases;
-    unsigned n_leases, cap_leases;
-    uint32_t target;
-    bool changed;
+    lease_t *leases;   /* in the order in which ranks were added, the holder's own first */
+    unsigned n_leases;
+    /* The table's own. */
+    unsigned cap_leases, turn;
+    uint32_t id;
+    struct lease_group *group;
+    int32_t *dirty; /* ranks whose slots its holder does not know yet */
+    unsigned n_dirty, cap_dirty;
+    bool whole;         /* its holder is to forget what it was told before */
+    uint32_t changed_at; /* place + 1 among those to be told; 0: none */
+    uint32_t shared_at;  /* place + 1 among those whose one slot was another's already; 0: none */
 } lease_row_t;
 
 typedef struct lease_table lease_table_t;
 
-/* One slot of shape for holder: a rank whose skip is 0, or -1. */
-typedef int (*lease_pick_fn)(void *ctx, const node_shape_t *shape, int holder, const uint8_t *skip);
-typedef void (*lease_tell_fn)(void *ctx, const lease_row_t *row);
+/* What a row's holder is to hear: slots of those ranks are now so many (0: none); whole: and of no others. Called by settle(). The
+ * table may be asked for more meanwhile, but not settled; row lives until the call returns unless it is returned. */
+typedef void (*lease_tell_fn)(void *ctx, const lease_row_t *row, const lease_t *changes, unsigned n_changes, bool whole);
 
 /* Errors: OUT_OF_MEMORY. */
-int lease_table_create(node_table_t *nodes, lease_table_t **table_p);
+int lease_table_create(node_table_t *nodes, const lease_policy_t *policy, lease_table_t **table_p);
 void lease_table_destroy(lease_table_t *table);
 
 /* holder wants that many slots (at least 1); replaces what it wanted before. Errors: OUT_OF_MEMORY. */
@@ -52,11 +63,15 @@ void lease_table_return(lease_table_t *table, int holder, const node_shape_t *sh
 void lease_table_drop_rank(lease_table_t *table, int rank);
 
 /* Shares anew; tells rows that changed. Errors: OUT_OF_MEMORY (what was granted is consistent, and told). */
-int lease_table_settle(lease_table_t *table, lease_pick_fn pick, void *pick_ctx, lease_tell_fn tell, void *tell_ctx);
+int lease_table_settle(lease_table_t *table, lease_tell_fn tell, void *tell_ctx);
 
 unsigned lease_table_count(const lease_table_t *table);
 const lease_row_t *lease_table_find(const lease_table_t *table, int holder, const node_shape_t *shape);
-/* Check that the node table's used amounts are what the rows say. Errors: INTERNAL with a sentence. */
+/* Slots of rank that the row has. */
+uint32_t lease_table_slots(const lease_table_t *table, const lease_row_t *row, int rank);
+/* Check that the node table's used amounts are what the rows say, and that shares are fair. Errors: INTERNAL with a sentence. */
 int lease_table_selfcheck(const lease_table_t *table);
+/* Bytes of memory that the table takes. */
+size_t lease_table_bytes(const lease_table_t *table);
 
 #endif

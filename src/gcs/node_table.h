@@ -4,11 +4,15 @@
  * 1 / NODE_UNIT. `used` is what rank 0 has granted by leases, not what runs at the moment: it is for choosing among ranks,
  * while each rank counts for itself what it admits. A rank without workers runs nothing, so it fits no shape.
  *
+ * Every change of a row gets a number, and a ring remembers of which rank the last ones were: who keeps an order of the ranks brings it up
+ * to date by looking at those alone.
+ *
  * Private memory of rank 0's agent, under its lock. */
 #ifndef MRAY_GCS_NODE_TABLE_H
 #define MRAY_GCS_NODE_TABLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -18,10 +22,24 @@ enum {
     NODE_FREE_SLOTS = 64,      /* how many tasks at a time a rank takes that ask for nothing */
 };
 
-/* What a task occupies. Resources go by the hash of their name, 0 = none. */
+/* How a rank is chosen; as mray_strategy. */
+typedef enum { NODE_STRATEGY_DEFAULT = 0, NODE_STRATEGY_SPREAD, NODE_STRATEGIES } node_strategy_t;
+
+/* What a task occupies, and how its rank is chosen. Resources go by the hash of their name, 0 = none. */
 typedef struct {
     uint32_t cpu, resource, amount;
+    uint32_t strategy; /* node_strategy_t */
 } node_shape_t;
+
+static inline bool node_shape_same(const node_shape_t *a, const node_shape_t *b)
+{
+    return a->cpu == b->cpu && a->resource == b->resource && a->amount == b->amount && a->strategy == b->strategy;
+}
+/* They occupy the same, however their ranks are chosen. */
+static inline bool node_shape_same_amounts(const node_shape_t *a, const node_shape_t *b)
+{
+    return a->cpu == b->cpu && a->resource == b->resource && a->amount == b->amount;
+}
 
 typedef struct {
     char name[NODE_RESOURCE_NAME];
@@ -79,7 +97,16 @@ double node_row_utilisation(const node_row_t *row);
 void node_table_take(node_table_t *table, int rank, const node_shape_t *shape, uint32_t n);
 void node_table_give(node_table_t *table, int rank, const node_shape_t *shape, uint32_t n);
 
-/* The most that one living rank has, for messages: CPUs, and of that resource. */
-void node_table_best(const node_table_t *table, uint32_t resource, uint64_t *cpu_p, uint64_t *amount_p);
+/* The most that one living rank has, for messages: CPUs, and of that resource. Remembered until a rank says something else. */
+void node_table_best(node_table_t *table, uint32_t resource, uint64_t *cpu_p, uint64_t *amount_p);
+
+/* Number of the next change, from 1. */
+uint64_t node_table_version(const node_table_t *table);
+/* The rank of change `version`; -1 if the ring has forgotten it. */
+int node_table_changed(const node_table_t *table, uint64_t version);
+/* Ranks of the same node as rank, itself included, at most n of them, in ascending order; returns how many. */
+int node_table_neighbours(const node_table_t *table, int rank, int *ranks, int n);
+/* Bytes of memory that the table takes. */
+size_t node_table_bytes(const node_table_t *table);
 
 #endif

@@ -55,6 +55,7 @@ enum {
 };
 #define RECORD_HERE 1u /* it came from another node to be run by this rank: it is not sent on */
 #define RECORD_SHAPE_PLACED 2 /* as shape 1, and a rank was chosen: the one whose agent has it */
+#define RECORD_CPU_SPREAD (UINT32_C(1) << 31) /* in shape_cpu: its rank is chosen by MRAY_SCHED_SPREAD */
 #define RECORD_GUARD (1u << 31) /* bit of pending: the submitter is not done */
 
 /* A record's place on its node: rank's place on the node << 24 | index. 0 is no record. */
@@ -89,7 +90,7 @@ typedef struct record {
     mray_ref ret;             /* first result; the others lie in the slots behind it */
     union {
         uint32_t actor;     /* METHOD, ACTOR: actor's number on its rank; TASK with shape 0: RECORD_HERE or 0 */
-        uint32_t shape_cpu; /* TASK with shape 1: CPUs in units of 1 / SHAPE_UNIT */
+        uint32_t shape_cpu; /* TASK with shape 1: CPUs in units of 1 / SHAPE_UNIT; RECORD_CPU_SPREAD */
     };
     union {
         uint32_t seq; /* METHOD: number among the caller's calls to this actor; TASK with RECORD_HERE: rank that sent it */

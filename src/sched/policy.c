@@ -1,118 +1,111 @@
 /* policy.c: hybrid and spread. */
 #include "policy.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const double PACK_BELOW = 0.5;
-enum { TOP_PART = 5 }; /* random among one fifth of the ranks */
+enum {
+    TOP_PART = 5,          /* random among one fifth of the ranks */
+    SCORE_BITS = 15,       /* of the fraction; 13 above, since shared ranks are used more than once */
+    MAX_NEIGHBOURS = 256,  /* ranks of one node */
+};
+enum { HYBRID_FITS = 0, HYBRID_HAS_GPU, HYBRID_BUSY };
 
 int sched_distance(const node_row_t *rows, int a, int b)
 {
     return a == b ? 0 : rows[a].has.node == rows[b].has.node ? 1 : 2;
 }
 
-static bool feasible(const node_row_t *row, const sched_request_t *request)
+static uint64_t class_of(uint64_t key)
 {
-    return node_row_slots(row, &request->shape) > 0;
+    return key >> SCHED_CLASS_SHIFT;
 }
 
-static bool skipped(const sched_request_t *request, int rank)
+/* ---- hybrid ---- */
+
+static uint32_t hybrid_key(const node_row_t *row, const node_shape_t *shape)
 {
-    return request->skip != NULL && request->skip[rank] != 0;
+    static uint32_t gpu;
+    if (gpu == 0) gpu = node_resource_hash("GPU"); /* under rank 0's lock */
+    uint32_t class = HYBRID_BUSY;
+    if (node_row_available(row, shape)) class = shape->resource != gpu && node_row_amount(row, gpu) > 0 ? HYBRID_HAS_GPU : HYBRID_FITS;
+    double used = node_row_utilisation(row), most = (double)((1u << SCHED_CLASS_SHIFT) - 1);
+    double score = used < PACK_BELOW ? 0 : used * (1 << SCORE_BITS);
+    return class << SCHED_CLASS_SHIFT | (uint32_t)(score < most ? score : most);
 }
 
-typedef struct {
-    bool busy;
-    double score;
-    int distance, rank;
-} candidate_t;
-
-static candidate_t candidate(const node_row_t *rows, int rank, const sched_request_t *request)
+/* The ranks of preferred's node that stand in the order with that key: itself first, then by number. */
+static int neighbours_with(const node_table_t *nodes, const base_order_t *ranks, int preferred, uint64_t key, int *found)
 {
-    double score = node_row_utilisation(&rows[rank]);
-    bool known = request->preferred >= 0;
-    return (candidate_t){.busy = !node_row_available(&rows[rank], &request->shape), .score = score < PACK_BELOW ? 0 : score,
-                         .distance = known ? sched_distance(rows, request->preferred, rank) : 0, .rank = rank};
+    int here[MAX_NEIGHBOURS], n_here = node_table_neighbours(nodes, preferred, here, MAX_NEIGHBOURS), n = 0;
+    for (int own = 1; own >= 0; own--)
+        for (int i = 0; i < n_here; i++)
+            if ((here[i] == preferred) == (own != 0) && base_order_has(ranks, (uint32_t)here[i]) && base_order_key(ranks, (uint32_t)here[i]) == key)
+                found[n++] = here[i];
+    return n;
 }
 
-static bool better(const candidate_t *a, const candidate_t *b)
+/* Of the ranks with that key, which begin at position `first`, number j when those of preferred's node come first. */
+static int nearest(const node_table_t *nodes, const base_order_t *ranks, int preferred, uint64_t key, uint32_t first, uint32_t j)
 {
-    if (a->busy != b->busy) return b->busy;
-    if (a->score != b->score) return a->score < b->score;
-    if (a->distance != b->distance) return a->distance < b->distance;
-    return a->rank < b->rank;
-}
-
-/* The k best of the rest, in order, by insertion: k is one or a fifth of the ranks. Returns how many there are. */
-static int best_of(const node_row_t *rows, int n, const sched_request_t *request, bool avoid_gpus, candidate_t *best, int k)
-{
-    uint32_t gpu = node_resource_hash("GPU");
-    int n_best = 0;
-    for (int r = 0; r < n; r++) {
-        if (skipped(request, r) || !feasible(&rows[r], request)) continue;
-        if (avoid_gpus && node_row_amount(&rows[r], gpu) > 0) continue;
-        candidate_t c = candidate(rows, r, request);
-        int at = n_best;
-        while (at > 0 && better(&c, &best[at - 1])) at--;
-        if (at >= k) continue;
-        if (n_best < k) n_best++;
-        memmove(&best[at + 1], &best[at], (size_t)(n_best - 1 - at) * sizeof *best);
-        best[at] = c;
+    int near[MAX_NEIGHBOURS], n_near = neighbours_with(nodes, ranks, preferred, key, near);
+    if (j < (uint32_t)n_near) return near[j];
+    /* The rest in their order, without those: each that stands before the place moves it on by one. */
+    uint32_t at = first + j - (uint32_t)n_near;
+    for (int moved = 0; moved < n_near; moved++) {
+        int lowest = -1;
+        for (int i = 0; i < n_near; i++)
+            if (near[i] >= 0 && (lowest < 0 || near[i] < near[lowest])) lowest = i;
+        if (base_order_before(ranks, key, (uint32_t)near[lowest]) > at) break;
+        at++;
+        near[lowest] = -1;
     }
-    return n_best;
+    return (int)base_order_at(ranks, at);
 }
 
-static int choose(sched_state_t *state, const node_row_t *rows, int n, const sched_request_t *request, bool avoid_gpus, bool only_available)
+static int hybrid_pick(sched_state_t *state, const node_table_t *nodes, const base_order_t *ranks, int preferred)
 {
-    int k = n / TOP_PART > 1 ? n / TOP_PART : 1, p = request->preferred;
-    candidate_t few[16], *best = k <= 16 ? few : malloc((size_t)k * sizeof *best);
-    if (best == NULL) best = few, k = 16;
-    int n_best = best_of(rows, n, request, avoid_gpus, best, k), rank = SCHED_NONE;
-    if (n_best > 0 && !(only_available && best[0].busy)) {
-        /* No worse group: available ones only, where there are any. */
-        while (n_best > 1 && best[n_best - 1].busy != best[0].busy) n_best--;
-        rank = best[base_rng_below(&state->rng, (uint64_t)n_best)].rank;
-        bool gpu = avoid_gpus && p >= 0 && node_row_amount(&rows[p], node_resource_hash("GPU")) > 0;
-        if (p >= 0 && p < n && !gpu && !skipped(request, p) && feasible(&rows[p], request)) {
-            candidate_t c = candidate(rows, p, request);
-            if (c.busy == best[0].busy && c.score <= best[0].score) rank = p;
-        }
-    }
-    if (best != few) free(best);
-    return rank;
+    if (base_order_count(ranks) == 0) return SCHED_INFEASIBLE;
+    uint64_t best = base_order_key(ranks, base_order_at(ranks, 0));
+    int n_ranks = node_table_ranks(nodes);
+    bool known = preferred >= 0 && preferred < n_ranks;
+    if (known && base_order_has(ranks, (uint32_t)preferred) && base_order_key(ranks, (uint32_t)preferred) == best) return preferred;
+    uint32_t n_class = base_order_before(ranks, (class_of(best) + 1) << SCHED_CLASS_SHIFT, 0);
+    uint32_t n_best = n_ranks / TOP_PART > 1 ? (uint32_t)(n_ranks / TOP_PART) : 1;
+    if (n_best > n_class) n_best = n_class;
+    uint32_t i = (uint32_t)base_rng_below(&state->rng, n_best);
+    /* Only the last key among the best may have ranks that are not: there it matters who is near. */
+    uint64_t last = base_order_key(ranks, base_order_at(ranks, n_best - 1));
+    uint32_t n_before = base_order_before(ranks, last, 0);
+    if (!known || i < n_before) return (int)base_order_at(ranks, i);
+    return nearest(nodes, ranks, preferred, last, n_before, i - n_before);
 }
 
-static bool anybody(const node_row_t *rows, int n, const sched_request_t *request)
+/* ---- spread ---- */
+
+static uint32_t spread_key(const node_row_t *row, const node_shape_t *shape)
 {
-    for (int r = 0; r < n; r++)
-        if (feasible(&rows[r], request)) return true;
-    return false;
+    return (node_row_available(row, shape) ? 0u : 1u) << SCHED_CLASS_SHIFT;
 }
 
-static int hybrid_pick(sched_state_t *state, const node_row_t *rows, int n, const sched_request_t *request)
+static int spread_pick(sched_state_t *state, const node_table_t *nodes, const base_order_t *ranks, int preferred)
 {
-    int rank = SCHED_NONE;
-    if (request->shape.resource != node_resource_hash("GPU")) rank = choose(state, rows, n, request, true, true);
-    if (rank == SCHED_NONE) rank = choose(state, rows, n, request, false, false);
-    return rank != SCHED_NONE || anybody(rows, n, request) ? rank : SCHED_INFEASIBLE;
+    (void)nodes, (void)preferred;
+    if (base_order_count(ranks) == 0) return SCHED_INFEASIBLE;
+    uint64_t best = base_order_key(ranks, base_order_at(ranks, 0));
+    uint32_t n_best = base_order_before(ranks, best + 1, 0), at = base_order_before(ranks, best, state->turn);
+    uint32_t rank = base_order_at(ranks, at < n_best ? at : 0);
+    state->turn = rank + 1;
+    return (int)rank;
 }
 
-static int spread_pick(sched_state_t *state, const node_row_t *rows, int n, const sched_request_t *request)
+const sched_policy_ops_t sched_policy_hybrid = {.name = "hybrid", .key = hybrid_key, .pick = hybrid_pick};
+const sched_policy_ops_t sched_policy_spread = {.name = "spread", .key = spread_key, .pick = spread_pick};
+
+const sched_policy_ops_t *sched_policy_of(uint32_t strategy)
 {
-    for (int pass = 0; pass < 2; pass++)
-        for (int i = 0; i < n; i++) {
-            int r = (int)((state->turn + (unsigned)i) % (unsigned)n);
-            bool fits = pass == 0 ? node_row_available(&rows[r], &request->shape) : feasible(&rows[r], request);
-            if (!fits || skipped(request, r)) continue;
-            state->turn = (unsigned)r + 1;
-            return r;
-        }
-    return anybody(rows, n, request) ? SCHED_NONE : SCHED_INFEASIBLE;
+    return strategy == NODE_STRATEGY_SPREAD ? &sched_policy_spread : &sched_policy_hybrid;
 }
-
-const sched_policy_ops_t sched_policy_hybrid = {.name = "hybrid", .pick = hybrid_pick};
-const sched_policy_ops_t sched_policy_spread = {.name = "spread", .pick = spread_pick};
 
 const sched_policy_ops_t *sched_policy_find(const char *name)
 {

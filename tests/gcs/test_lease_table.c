@@ -7,32 +7,53 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 #include <mray/status.h>
 
 static const node_shape_t CPU = {.cpu = NODE_UNIT};
 
+enum { N_RANKS = 8, N_SHAPES = 4 };
+
 typedef struct {
     node_table_t *nodes;
     lease_table_t *leases;
     int n_told;
+    uint32_t known[N_RANKS][N_SHAPES][N_RANKS]; /* holder, shape, rank: slots, from what was told */
 } fixture_t;
 
-static int pick_lowest(void *ctx, const node_shape_t *shape, int holder, const uint8_t *skip)
+/* Ranks with a free slot, or the least shared, have the least load. */
+static int pick_lowest(void *ctx, const node_shape_t *shape, int holder, const base_order_t *ranks)
 {
-    fixture_t *f = ctx;
-    (void)shape;
-    if (!skip[holder]) return holder;
-    for (int r = 0; r < node_table_ranks(f->nodes); r++)
-        if (!skip[r]) return r;
-    return -1;
+    (void)ctx, (void)shape;
+    if (base_order_count(ranks) == 0) return -1;
+    uint32_t first = base_order_at(ranks, 0);
+    bool own = base_order_has(ranks, (uint32_t)holder) && base_order_key(ranks, (uint32_t)holder) == base_order_key(ranks, first);
+    return own ? holder : (int)first;
 }
 
-static void count_told(void *ctx, const lease_row_t *row)
+static uint32_t no_preference(void *ctx, const node_row_t *row, const node_shape_t *shape)
 {
-    (void)row;
-    ((fixture_t *)ctx)->n_told++;
+    (void)ctx, (void)row, (void)shape;
+    return 0;
+}
+
+static void note_told(void *ctx, const lease_row_t *row, const lease_t *changes, unsigned n, bool whole)
+{
+    fixture_t *f = ctx;
+    uint32_t *slots = f->known[row->holder][row->shape.cpu % N_SHAPES];
+    f->n_told++;
+    if (whole) memset(slots, 0, sizeof f->known[0][0]);
+    for (unsigned i = 0; i < n; i++) slots[changes[i].rank] = changes[i].slots;
+}
+
+/* Each holder knows exactly what it has. */
+static void check_known(const fixture_t *f, int holder, const node_shape_t *shape)
+{
+    const lease_row_t *row = lease_table_find(f->leases, holder, shape);
+    for (int r = 0; row != NULL && r < node_table_ranks(f->nodes); r++)
+        assert_int_equal(f->known[holder][shape->cpu % N_SHAPES][r], lease_table_slots(f->leases, row, r));
 }
 
 static void make(fixture_t *f, int n_ranks, int n_workers)
@@ -43,7 +64,7 @@ static void make(fixture_t *f, int n_ranks, int n_workers)
         node_hello_t hello = {.rank = r, .node = r, .n_workers = n_workers};
         assert_int_equal(node_table_set(f->nodes, &hello, 0), MRAY_OK);
     }
-    assert_int_equal(lease_table_create(f->nodes, &f->leases), MRAY_OK);
+    assert_int_equal(lease_table_create(f->nodes, &(lease_policy_t){.key = no_preference, .pick = pick_lowest, .ctx = f}, &f->leases), MRAY_OK);
 }
 
 static void unmake(fixture_t *f)
@@ -56,7 +77,7 @@ static void unmake(fixture_t *f)
 static void settle(fixture_t *f)
 {
     f->n_told = 0;
-    assert_int_equal(lease_table_settle(f->leases, pick_lowest, f, count_told, f), MRAY_OK);
+    assert_int_equal(lease_table_settle(f->leases, note_told, f), MRAY_OK);
     assert_int_equal(lease_table_selfcheck(f->leases), MRAY_OK);
 }
 
@@ -211,7 +232,7 @@ static void test_random_asks_keep_the_books(void **state)
     make(&f, 8, 3);
     for (int i = 0; i < 3000; i++) {
         int holder = (int)base_rng_below(&rng, 8);
-        node_shape_t shape = {.cpu = (uint32_t)base_rng_range(&rng, 1, 3) * NODE_UNIT / 2};
+        node_shape_t shape = {.cpu = NODE_UNIT / 2 + (uint32_t)base_rng_below(&rng, N_SHAPES) * 2001};
         if (base_rng_below(&rng, 3) == 0)
             lease_table_return(f.leases, holder, &shape, 1);
         else
@@ -221,6 +242,7 @@ static void test_random_asks_keep_the_books(void **state)
             const lease_row_t *row = lease_table_find(f.leases, h, &shape);
             if (row == NULL) continue;
             assert_true(row->granted >= 1 && row->granted <= row->wanted);
+            check_known(&f, h, &shape);
         }
     }
     unmake(&f);
