@@ -20,6 +20,7 @@ typedef struct {
     ep_t *main_ep;
     topo_t *topo;
     topo_share_t share;
+    int n_cpus, n_own_cpus; /* that the ranks of this node, and that this rank may run on */
     seg_name_t name;
     bool threads;     /* worker mode */
     bool embedded;    /* the caller's communicator: every rank returns from init */

@@ -5,6 +5,7 @@
 #include "bindings.h"
 #include "clock.h"
 #include "cgroup.h"
+#include "cpus.h"
 #include "crew.h"
 #include "error.h"
 #include "functions.h"
@@ -98,6 +99,18 @@ static void print_bindings(session_t *s)
     free(rows);
 }
 
+/* One rank of a node warns for all. */
+static bool is_first_with_a_note(const session_t *s, const topo_desc_t *here, bool driver_here)
+{
+    const net_info_t *info = net_info(s->net);
+    bool first = s->share.note[0] != 0;
+    topo_share_t *other = malloc(sizeof *other);
+    for (int p = 0; first && other != NULL && p < info->node_rank; p++)
+        first = topo_divide(topo_machine(s->topo), here, info->n_node_ranks, p, driver_here ? 0 : -1, other) != MRAY_OK || other->note[0] == 0;
+    free(other);
+    return first;
+}
+
 int session_divide_cores(session_t *s, const mray_init_opts *opts)
 {
     const net_info_t *info = net_info(s->net);
@@ -115,10 +128,14 @@ int session_divide_cores(session_t *s, const mray_init_opts *opts)
     bool driver_here = info->node_ranks[0] == 0 && info->n_ranks > 1 && here[0].n_workers == 0;
     if (status == MRAY_OK && net_status == MRAY_OK)
         status = topo_divide(topo_machine(s->topo), here, info->n_node_ranks, info->node_rank, driver_here ? 0 : -1, &s->share);
+    if (status == MRAY_OK && net_status == MRAY_OK) {
+        s->n_cpus = topo_count_cpus(topo_machine(s->topo), here, info->n_node_ranks);
+        s->n_own_cpus = topo_count_cpus(topo_machine(s->topo), &here[info->node_rank], 1);
+        if (is_first_with_a_note(s, here, driver_here)) log_warn("%s", s->share.note);
+    }
     free(all);
     free(here);
     if (status == MRAY_OK && net_status == MRAY_OK) {
-        if (info->node_rank == 0 && s->share.note[0] != 0) log_warn("%s", s->share.note);
         if (s->config.print_binding) print_bindings(s);
     }
     return net_status != MRAY_OK ? net_status : status;
@@ -150,8 +167,7 @@ static int plan_segment(session_t *s, const mray_init_opts *opts, seg_config_t *
 
 typedef struct {
     int32_t status, n_workers;
-    uint32_t epoch;
-    int32_t cores;
+    uint32_t epoch, reserved;
     seg_name_t name;
     uint64_t slots_off, arena_off;
     char text[BASE_ERROR_MAX];
@@ -173,7 +189,6 @@ static int make_own(session_t *s, const mray_init_opts *opts, segment_t *own, he
     hello->status = status;
     hello->name = s->name;
     hello->n_workers = s->share.n_workers;
-    hello->cores = topo_usable_cores(s->topo);
     uint64_t seed[3] = {base_clock_ns(), (uint64_t)getpid(), base_hash_name(net_hostname())};
     hello->epoch = (uint32_t)base_hash64(seed, sizeof seed) | 1;
     if (status != MRAY_OK) memcpy(hello->text, mray_error_message(), sizeof hello->text - 1);
@@ -209,17 +224,14 @@ int session_make_segment(session_t *s, const mray_init_opts *opts, node_descript
         }
     memset(d, 0, sizeof *d);
     *d = (node_description_t){.epoch = all[0].epoch, .rank = info->rank, .n_ranks = info->n_ranks, .node_rank = info->node_rank,
-                              .n_node_ranks = info->n_node_ranks, .multi_node = info->multi_node};
+                              .n_node_ranks = info->n_node_ranks, .multi_node = info->multi_node, .n_cpus = s->n_cpus, .n_own_cpus = s->n_own_cpus};
     if (status == MRAY_OK && info->n_node_ranks > NODE_MAX_RANKS)
         status = base_error(MRAY_ERR_LIMIT, "%d ranks on host %s; %d are possible", info->n_node_ranks, net_hostname(), NODE_MAX_RANKS);
     for (int p = 0; status == MRAY_OK && p < info->n_node_ranks; p++) {
         const hello_t *h = &all[info->node_ranks[p]];
         d->ranks[p] = info->node_ranks[p];
         d->names[p] = h->name;
-        /* Shared masks count once; bound ranks have a core each. */
-        if (h->cores > d->n_cores) d->n_cores = h->cores;
     }
-    if (s->share.bind == TOPO_BIND_PLACE && !s->share.oversubscribed) d->n_cores = (int32_t)sysconf(_SC_NPROCESSORS_ONLN);
     for (int r = 0; r < info->n_ranks; r++) s->total_workers += all[r].n_workers;
     if (status == MRAY_OK && s->total_workers == 0)
         status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init_comm: no rank has workers: with MRAY_NO_WORKERS on some ranks, others must have some");

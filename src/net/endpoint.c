@@ -157,9 +157,13 @@ void ep_sleep(ep_t *ep, uint64_t timeout_ns)
 bool ep_may_spin(const ep_t *ep)
 {
     const node_t *node = ep->node;
-    int awake = 0;
-    for (int r = 0; r < node->n_node_ranks; r++)
+    int awake = 0, own = 0;
+    for (int r = 0; r < node->n_node_ranks; r++) {
+        int here = 0;
         for (int w = 0; w < SEG_MASK_WORDS; w++)
-            awake += __builtin_popcountll(atomic_load_explicit(&node->segs[r].hdr->awake_mask[w], memory_order_relaxed));
-    return awake <= node->n_cores;
+            here += __builtin_popcountll(atomic_load_explicit(&node->segs[r].hdr->awake_mask[w], memory_order_relaxed));
+        awake += here;
+        if (r == node->node_rank) own = here;
+    }
+    return awake <= node->n_cpus && own <= node->n_own_cpus;
 }

@@ -79,7 +79,7 @@ typedef struct {
 typedef struct node {
     uint32_t epoch;
     int rank, n_ranks, node_rank, n_node_ranks;
-    int n_cores; /* cores that the ranks of this node may use together */
+    int n_cpus, n_own_cpus; /* that the ranks of this node may run on together, and that this rank may */
     bool multi_node;
     int16_t *node_rank_of; /* by rank; -1 = on another node */
     int32_t *rank_of;      /* by place on the node */
@@ -147,7 +147,8 @@ void ep_sleep_prepare(ep_t *ep);
 void ep_sleep(ep_t *ep, uint64_t timeout_ns);
 void ep_sleep_cancel(ep_t *ep);
 
-/* True while spinning takes no core from a runnable thread of this node. */
+/* True while spinning takes no CPU from a runnable thread: no more threads are awake than there are CPUs for them, on the node and, since a launcher
+ * may have bound each rank to few, in this rank. */
 bool ep_may_spin(const ep_t *ep);
 
 static inline void ep_mask_set(_Atomic uint64_t *mask, uint16_t gid)

@@ -11,7 +11,7 @@ int node_create(const node_description_t *d, const segment_t *own, node_t **node
     node_t *node = calloc(1, sizeof *node);
     if (node == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate the node map");
     *node = (node_t){.epoch = d->epoch, .rank = d->rank, .n_ranks = d->n_ranks, .node_rank = d->node_rank, .n_node_ranks = n,
-                     .n_cores = d->n_cores, .multi_node = d->multi_node != 0};
+                     .n_cpus = d->n_cpus, .n_own_cpus = d->n_own_cpus, .multi_node = d->multi_node != 0};
     node->node_rank_of = malloc((size_t)d->n_ranks * sizeof *node->node_rank_of);
     node->rank_of = malloc((size_t)n * sizeof *node->rank_of);
     node->segs = calloc((size_t)n, sizeof *node->segs);

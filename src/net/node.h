@@ -7,7 +7,8 @@
 /* What a process needs to know of its node; plain bytes, so that a zygote can be told. */
 typedef struct {
     uint32_t epoch;
-    int32_t rank, n_ranks, node_rank, n_node_ranks, n_cores;
+    int32_t rank, n_ranks, node_rank, n_node_ranks;
+    int32_t n_cpus, n_own_cpus; /* as node_t */
     int32_t multi_node;
     int32_t ranks[NODE_MAX_RANKS]; /* by place */
     seg_name_t names[NODE_MAX_RANKS];

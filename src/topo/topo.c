@@ -168,19 +168,6 @@ bool topo_is_real(const topo_t *topo)
     return topo->real;
 }
 
-int topo_usable_cores(const topo_t *topo)
-{
-    int n = 0;
-    for (int c = 0; c < topo->machine.n_cores; c++) {
-        const topo_core_t *core = &topo->machine.cores[c];
-        bool usable = false;
-        for (int i = 0; i < core->n_pus; i++) usable |= topo_cpuset_has(&topo->mask, core->pus[i]);
-        n += usable;
-    }
-    if (topo->quota.quota_cores > 0 && topo->quota.quota_cores < n) n = topo->quota.quota_cores;
-    return n > 0 ? n : 1;
-}
-
 void topo_describe(const topo_t *topo, int rank, int n_workers, bool use_smt, topo_desc_t *desc_p)
 {
     memset(desc_p, 0, sizeof *desc_p);

@@ -35,8 +35,6 @@ void topo_unload(topo_t *topo); /* NULL is fine */
 const topo_machine_t *topo_machine(const topo_t *topo);
 /* False for a synthetic machine: then the bind functions succeed and do nothing. */
 bool topo_is_real(const topo_t *topo);
-/* Cores this process could keep busy if it were alone: min(cores with a PU in the mask, quota); at least 1. */
-int topo_usable_cores(const topo_t *topo);
 
 /* What this rank tells the ranks of its node. n_workers: 0, TOPO_WORKERS_AUTO, or n. */
 void topo_describe(const topo_t *topo, int rank, int n_workers, bool use_smt, topo_desc_t *desc_p);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { N_PUSHERS = 3, N_PUSHES = 3000, N_TURNS = 2000 };
-static const test_node_config_t two_ranks = {.n = 2, .n_cores = 2, .segment = {.arena_bytes = 4096, .n_slots = 64, .n_records = 16384}};
+static const test_node_config_t two_ranks = {.n = 2, .n_cpus = 2, .segment = {.arena_bytes = 4096, .n_slots = 64, .n_records = 16384}};
 
 static rid_t record_by(ep_t *ep, uint32_t number)
 {
@@ -346,7 +346,7 @@ static void test_wake_all_wakes_every_rank(void **state)
     test_node_free(&t);
 }
 
-static void test_spinning_stops_when_threads_exceed_cores(void **state)
+static void test_spinning_stops_when_threads_exceed_cpus(void **state)
 {
     (void)state;
     test_node_t t;
@@ -359,6 +359,11 @@ static void test_spinning_stops_when_threads_exceed_cores(void **state)
     ep_sleep_prepare(b);
     assert_true(ep_may_spin(c)); /* who sleeps needs no core */
     ep_sleep_cancel(b);
+    assert_false(ep_may_spin(c));
+    /* The node has CPUs enough, but this rank is bound to one: its second thread would take it from the first. */
+    t.of[0]->n_cpus = t.of[1]->n_cpus = 8;
+    t.of[0]->n_own_cpus = t.of[1]->n_own_cpus = 1;
+    assert_true(ep_may_spin(a));
     assert_false(ep_may_spin(c));
     ep_close(a);
     ep_close(b);
@@ -379,7 +384,7 @@ int main(void)
         cmocka_unit_test(test_wake_before_sleep_is_not_lost),
         cmocka_unit_test(test_two_processes_wake_each_other),
         cmocka_unit_test(test_wake_all_wakes_every_rank),
-        cmocka_unit_test(test_spinning_stops_when_threads_exceed_cores),
+        cmocka_unit_test(test_spinning_stops_when_threads_exceed_cpus),
     };
     return cmocka_run_group_tests_name("net.endpoint", tests, NULL, NULL);
 }

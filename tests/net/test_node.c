@@ -11,7 +11,7 @@ static void test_places_and_ranks_point_at_each_other(void **state)
 {
     (void)state;
     test_node_t t;
-    test_node_make(&t, &(test_node_config_t){.n = 3, .n_elsewhere = 4, .first_rank = 2, .n_cores = 5, .segment = small});
+    test_node_make(&t, &(test_node_config_t){.n = 3, .n_elsewhere = 4, .first_rank = 2, .n_cpus = 5, .segment = small});
     for (int p = 0; p < 3; p++) {
         const node_t *node = t.of[p];
         assert_int_equal(node->epoch, TEST_NODE_EPOCH);
@@ -19,7 +19,8 @@ static void test_places_and_ranks_point_at_each_other(void **state)
         assert_int_equal(node->node_rank, p);
         assert_int_equal(node->n_ranks, 7);
         assert_int_equal(node->n_node_ranks, 3);
-        assert_int_equal(node->n_cores, 5);
+        assert_int_equal(node->n_cpus, 5);
+        assert_int_equal(node->n_own_cpus, 5);
         assert_true(node->multi_node);
         for (int r = 0; r < 7; r++) assert_int_equal(node->node_rank_of[r], r >= 2 && r < 5 ? r - 2 : -1);
         for (int q = 0; q < 3; q++) {

@@ -25,7 +25,7 @@ typedef struct {
 
 /* n_elsewhere ranks more are on nodes that do not exist. Ranks here are numbered from first_rank on, so that rank and place differ. */
 typedef struct {
-    int n, n_elsewhere, first_rank, n_cores;
+    int n, n_elsewhere, first_rank, n_cpus;
     seg_config_t segment;
 } test_node_config_t;
 
@@ -33,7 +33,8 @@ static inline void test_node_make(test_node_t *t, const test_node_config_t *conf
 {
     *t = (test_node_t){.n = config->n};
     node_description_t d = {.epoch = TEST_NODE_EPOCH, .n_ranks = config->n + config->n_elsewhere, .n_node_ranks = config->n,
-                            .n_cores = config->n_cores > 0 ? config->n_cores : 1, .multi_node = config->n_elsewhere > 0};
+                            .n_cpus = config->n_cpus > 0 ? config->n_cpus : 1, .n_own_cpus = config->n_cpus > 0 ? config->n_cpus : 1,
+                             .multi_node = config->n_elsewhere > 0};
     for (int p = 0; p < t->n; p++) {
         d.ranks[p] = config->first_rank + p;
         assert_int_equal(seg_create(&config->segment, TEST_NODE_EPOCH, (uint32_t)d.ranks[p], &t->segs[p], &t->names[p]), MRAY_OK);

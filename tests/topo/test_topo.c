@@ -1,4 +1,5 @@
 /* test_topo.c: loading machines, synthetic and this one, and holding threads and memory. */
+#include "cpus.h"
 #include "machines.h"
 
 #include <mray/status.h>
@@ -27,7 +28,6 @@ static void test_big_machine_is_flattened(void **state)
     const topo_machine_t *machine = topo_machine(topo);
     assert_false(topo_is_real(topo));
     assert_int_equal(machine->n_cores, 32);
-    assert_int_equal(topo_usable_cores(topo), 32);
     for (int c = 0; c < 32; c++) {
         assert_int_equal(machine->cores[c].n_pus, 2);
         assert_int_equal(machine->cores[c].pus[1], 2 * c + 1);
@@ -64,14 +64,10 @@ static void test_l2_groups_where_there_is_no_l3(void **state)
     topo_unload(topo);
 }
 
-static void test_usable_cores_by_mask_and_quota(void **state)
+static void test_description_by_mask_and_quota(void **state)
 {
     (void)state;
-    topo_t *topo = load(&(topo_opts_t){.synthetic = MACHINE_BIG, .cpus = "0,1,3,5,7"});
-    assert_int_equal(topo_usable_cores(topo), 4);
-    topo_unload(topo);
-    topo = load(&(topo_opts_t){.synthetic = MACHINE_BIG, .cpus = "0-7", .quota_cores = 3});
-    assert_int_equal(topo_usable_cores(topo), 3);
+    topo_t *topo = load(&(topo_opts_t){.synthetic = MACHINE_BIG, .cpus = "0-7", .quota_cores = 3});
     topo_desc_t desc;
     topo_describe(topo, 7, 2, true, &desc);
     assert_int_equal(desc.quota_cores, 3);
@@ -111,7 +107,6 @@ static void test_environment_machine_binds_nothing(void **state)
     topo_t *topo = load(NULL);
     unsetenv("HWLOC_SYNTHETIC");
     assert_false(topo_is_real(topo));
-    assert_int_equal(topo_usable_cores(topo), 32);
     topo_desc_t desc;
     topo_share_t *share = malloc(sizeof *share);
     assert_non_null(share);
@@ -181,7 +176,7 @@ static void test_mask_is_the_affinity_at_load(void **state)
     topo_desc_t desc;
     topo_describe(topo, 0, TOPO_WORKERS_AUTO, false, &desc);
     bool real = topo_is_real(topo);
-    int n_usable = topo_usable_cores(topo);
+    int n_usable = topo_count_cpus(topo_machine(topo), &desc, 1);
     topo_unload(topo);
     assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
     if (!real) skip();
@@ -237,7 +232,7 @@ int main(void)
         cmocka_unit_test(test_big_machine_is_flattened),
         cmocka_unit_test(test_levels_that_are_missing_are_minus_one),
         cmocka_unit_test(test_l2_groups_where_there_is_no_l3),
-        cmocka_unit_test(test_usable_cores_by_mask_and_quota),
+        cmocka_unit_test(test_description_by_mask_and_quota),
         cmocka_unit_test(test_machine_beyond_1024_pus_keeps_the_first),
         cmocka_unit_test(test_bad_options_are_refused_with_a_sentence),
         cmocka_unit_test(test_environment_machine_binds_nothing),
