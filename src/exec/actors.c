@@ -54,11 +54,17 @@ static void remember(actors_t *actors, uint32_t rank, uint32_t id, const char *r
     *o = (obituary_t){.rank = rank, .id = id, .reason = strdup(reason)};
 }
 
-static const char *reason_of(const actors_t *actors, uint32_t rank, uint32_t id)
+static const char *known_reason(const actors_t *actors, uint32_t rank, uint32_t id)
 {
     for (unsigned i = 0; i < MAX_OBITUARIES; i++)
         if (actors->obituaries[i].id == id && actors->obituaries[i].rank == rank && actors->obituaries[i].reason != NULL) return actors->obituaries[i].reason;
-    return "it has ended";
+    return NULL;
+}
+
+static const char *reason_of(const actors_t *actors, uint32_t rank, uint32_t id)
+{
+    const char *reason = known_reason(actors, rank, id);
+    return reason != NULL ? reason : "it has ended";
 }
 
 static void say_dead(const record_t *rec, uint32_t rank, const char *reason, char *text, size_t text_bytes)
@@ -193,8 +199,11 @@ void actors_on_record(actors_t *actors, rid_t rid, record_t *rec)
     if (agent->node->multi_node && remote_localise(agent->remote, rid, rec)) return;
     uint16_t gid = ep_gid(place, rec->actor & 0xff);
     if (atomic_load(&ep_shared_at(agent->node, gid)->actor) == rec->actor && rec->n_returns > 0 && route_push(agent->ep, rid, rec, gid)) return;
-    /* The actor's own agent knows how it died. */
-    if (place != agent->node->node_rank && route_push(agent->ep, rid, rec, ep_gid(place, SEG_EP_AGENT))) return;
+    /* The actor's own agent knows how it died. Where it ended by itself, it has said so before it closed its inbox; but what it said may still
+     * stand in the agent's: once more round behind it. */
+    bool asks_again = place == agent->node->node_rank && known_reason(actors, rank, rec->actor) == NULL && rec->shape != RECORD_ASKED_AGAIN;
+    if (asks_again) rec->shape = RECORD_ASKED_AGAIN;
+    if ((asks_again || place != agent->node->node_rank) && route_push(agent->ep, rid, rec, ep_gid(place, SEG_EP_AGENT))) return;
     fail_call(actors, rid, rec, rank);
 }
 

@@ -34,6 +34,9 @@ typedef enum {
     CONTROL_RESOURCE_NAME, /* to the own agent: the name behind a hash */
     CONTROL_TASK_STATE,   /* to the agent that sent a task here: it is over, or it blocks or goes on */
     CONTROL_TASK_WAITS,   /* to the own agent: a plain task of another node blocks or goes on */
+    /* recall.c */
+    CONTROL_RECALL,       /* to a rank that was sent plain tasks: give unstarted ones back */
+    CONTROL_RECALLED,     /* to the asker: those that could be are on their way */
     /* kv */
     CONTROL_KV,           /* to rank 0: put, get, remove */
     CONTROL_N,

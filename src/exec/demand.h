@@ -20,6 +20,8 @@ typedef struct {
     uint32_t slots, outstanding; /* granted; tasks sent there that are not over */
     uint32_t turn;               /* when the last one was sent there */
     bool counted; /* false: tasks get there without being counted, so it never has room for one that is sent */
+    uint64_t heard_ns;           /* when a task was sent there or came back last */
+    bool recalling;              /* asked for unstarted ones (recall.h) */
 } demand_place_t;
 
 typedef struct {

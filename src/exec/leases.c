@@ -9,6 +9,7 @@
 #include "head.h"
 #include "log.h"
 #include "proxies.h"
+#include "recall.h"
 #include "remote.h"
 #include "route.h"
 #include "run.h"
@@ -35,6 +36,7 @@ struct leases {
     uint64_t limit_ns;
     uint64_t look_ns;   /* next look for unused leases */
     uint64_t listen_ns; /* when to ask submitters again to say that workers are short; 0 = not */
+    recall_t recall;
     bool look_around;   /* room came back elsewhere: is there something to pull? */
     bool stuck;         /* tasks are queued that no message will move: a worker is starting */
 };
@@ -77,6 +79,7 @@ static const slot_t *payload_of(const leases_t *l, record_t *rec, unsigned i)
 static uint64_t bytes_at(const leases_t *l, record_t *rec, int rank)
 {
     uint64_t sum = 0;
+    if (rec->shape == 0 && rec->seq == RECORD_RECALLED) return 0; /* where its arguments are is where it had to wait */
     for (unsigned i = 0; i < rec->n_refs; i++) {
         const slot_t *slot = payload_of(l, rec, i);
         if (slot != NULL && slot->u.where.rank == (uint32_t)rank) sum += slot->bytes;
@@ -155,6 +158,7 @@ static void listen(leases_t *l, const demand_t *plain)
 static void send_away(leases_t *l, demand_t *d, rid_t rid, demand_place_t *p)
 {
     int rank = p->rank;
+    p->heard_ns = base_clock_ns();
     demand_count(d, p, 1);
     remote_forward(l->agent->remote, rid, rank);
 }
@@ -244,6 +248,7 @@ void leases_count(leases_t *l, int rank, const node_shape_t *shape, int by)
     demand_t *d = demand_find(&l->demands, shape);
     demand_place_t *p = d != NULL ? demand_place(d, rank) : NULL;
     if (p == NULL || (p->outstanding == 0 && by < 0) || !counts(l, d, rank)) return;
+    p->heard_ns = base_clock_ns();
     demand_count(d, p, by);
     d->used_ns = 0; /* in use until now: the next look sets it */
     d->fresh = true;
@@ -267,6 +272,14 @@ static void tell_sender(leases_t *l, int rank, int at, const node_shape_t *shape
 void leases_tell_sender(leases_t *l, int rank, const node_shape_t *shape, int by)
 {
     tell_sender(l, rank, l->agent->node->rank, shape, by);
+}
+
+void leases_recalled(leases_t *l, int rank)
+{
+    demand_place_t *p = demand_place(l->demands.items[0], rank);
+    if (p == NULL) return;
+    p->recalling = false;
+    p->heard_ns = base_clock_ns(); /* what could be had was had: not at once again */
 }
 
 static void on_task_state(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
@@ -356,7 +369,7 @@ static int pull(leases_t *l, demand_t *plain, const local_t *local)
 {
     ep_t *ep = l->agent->ep;
     rid_t rids[PULL_AT_A_TIME];
-    unsigned want = local->depth / 2, most = plain->room;
+    unsigned want = (local->depth + 1) / 2, most = plain->room;
     if (want > most) want = most;
     if (want > PULL_AT_A_TIME) want = PULL_AT_A_TIME;
     if (want == 0) return 0;
@@ -463,6 +476,7 @@ int leases_round(leases_t *l)
     n += balance_plain(l, plain);
     uint64_t now_ns = base_clock_ns();
     if (l->listen_ns != 0 && now_ns >= l->listen_ns) listen(l, plain);
+    if (l->agent->node->multi_node) n += recall_round(&l->recall, l->agent, plain, now_ns);
     if (now_ns < l->look_ns) return n;
     l->look_ns = now_ns + LOOK_NS;
     for (unsigned i = 0; i < l->demands.n; i++) return_unused(l, l->demands.items[i], now_ns);
@@ -472,7 +486,7 @@ int leases_round(leases_t *l)
 uint64_t leases_nap_ns(const leases_t *l)
 {
     if (l->stuck) return NO_WORKER_NAP_NS;
-    uint64_t nap = BASE_FOREVER;
+    uint64_t nap = recall_nap_ns(&l->recall);
     for (unsigned i = 0; i < l->demands.n; i++) {
         const demand_t *d = l->demands.items[i];
         if (d->asked != 0 && nap > LOOK_NS) nap = LOOK_NS;
@@ -507,6 +521,7 @@ int leases_create(agent_t *agent, leases_t **leases_p)
     agent_register(agent, CONTROL_TASK_STATE, on_task_state);
     agent_register(agent, CONTROL_TASK_WAITS, on_task_waits);
     agent_register(agent, CONTROL_RESOURCE_NAME, on_name);
+    recall_register(agent);
     *leases_p = l;
     return MRAY_OK;
 }

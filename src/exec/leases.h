@@ -28,6 +28,8 @@ void leases_on_task(leases_t *leases, rid_t rid, record_t *rec);
 void leases_count(leases_t *leases, int rank, const node_shape_t *shape, int by);
 /* Tell the agent of rank, which sent a task to this rank. */
 void leases_tell_sender(leases_t *leases, int rank, const node_shape_t *shape, int by);
+/* rank has answered a recall. */
+void leases_recalled(leases_t *leases, int rank);
 int leases_round(leases_t *leases);
 /* How long the agent may sleep as far as leases go. */
 uint64_t leases_nap_ns(const leases_t *leases);

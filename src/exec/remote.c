@@ -8,6 +8,7 @@
 #include "log.h"
 #include "object.h"
 #include "proxies.h"
+#include "recall.h"
 #include "request.h"
 #include "route.h"
 #include "run.h"
@@ -255,6 +256,29 @@ static void stage_result(ep_t *ep, sid_t sid, const wire_object_t *image, const 
     slot->bytes = image->bytes;
 }
 
+/* All results of rec are here; or it was not begun there (then all of them say so), and is queued again. */
+static void come_back(agent_t *agent, rid_t rid, record_t *rec, bool unstarted)
+{
+    ep_t *ep = agent->ep;
+    sid_t sid;
+    int rank = (int)atomic_load(&rec->next);
+    agent->remote->outstanding[rank]--;
+    if (rec->kind == RECORD_TASK) {
+        node_shape_t shape = leases_shape_of(rec);
+        leases_count(agent->leases, rank, &shape, -1);
+    }
+    if (unstarted) {
+        rec->seq = RECORD_RECALLED;
+        atomic_store(&rec->word, record_word(RECORD_MOVING, ep->gid, record_word_gen(atomic_load(&rec->word))));
+        leases_on_task(agent->leases, rid, rec);
+        return;
+    }
+    for (unsigned i = 0; i < rec->n_refs; i++)
+        if ((atomic_load(&rec->held) >> i & 1) != 0 && slot_find(ep, record_ref(ep, rec, i)->ref, &sid) == MRAY_OK && sid != 0)
+            slot_drop_for(ep, sid, rid, i);
+    record_free(ep, rid, rec);
+}
+
 static void on_result(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
 {
     ep_t *ep = agent->ep;
@@ -268,24 +292,15 @@ static void on_result(agent_t *agent, int src_rank, const void *body, uint32_t b
         log_error("internal: rank %d sent a result that nobody waits for", src_rank);
         return;
     }
+    bool unstarted = image.kind == SLOT_KIND_ERROR && (image.dtype | image.ndim << 8) == RECALL_UNSTARTED;
     /* Only the producer's hold keeps it now, if its refs were released. */
-    if (slot_find(ep, image.to, &sid) == MRAY_OK && sid != 0) {
+    if (!unstarted && slot_find(ep, image.to, &sid) == MRAY_OK && sid != 0) {
         stage_result(ep, sid, &image, (const char *)body + sizeof image);
         object_publish(ep, sid);
     }
     uint32_t left = atomic_load(&rec->pending) - 1;
     atomic_store(&rec->pending, left);
-    if (left > 0) return;
-    int rank = (int)atomic_load(&rec->next);
-    agent->remote->outstanding[rank]--;
-    if (rec->kind == RECORD_TASK) {
-        node_shape_t shape = leases_shape_of(rec);
-        leases_count(agent->leases, rank, &shape, -1);
-    }
-    for (unsigned i = 0; i < rec->n_refs; i++)
-        if ((atomic_load(&rec->held) >> i & 1) != 0 && slot_find(ep, record_ref(ep, rec, i)->ref, &sid) == MRAY_OK && sid != 0)
-            slot_drop_for(ep, sid, image.rid, i);
-    record_free(ep, image.rid, rec);
+    if (left == 0) come_back(agent, image.rid, rec, unstarted);
 }
 
 /* ---- arguments that stayed away ---- */

@@ -54,8 +54,10 @@ enum {
     SHAPE_UNIT = 10000,   /* resources are counted in units of 1/10000, as Ray does */
 };
 #define RECORD_HERE 1u /* it came from another node to be run by this rank: it is not sent on */
+#define RECORD_RECALLED UINT32_MAX /* seq of a TASK with shape 0: it was sent to another node and called back unstarted */
 #define RECORD_SHAPE_PLACED 2 /* as shape 1, and a rank was chosen: the one whose agent has it */
 #define RECORD_CPU_SPREAD (UINT32_C(1) << 31) /* in shape_cpu: its rank is chosen by MRAY_SCHED_SPREAD */
+#define RECORD_ASKED_AGAIN 1  /* shape of a METHOD: it has been round its dead actor's agent once */
 #define RECORD_GUARD (1u << 31) /* bit of pending: the submitter is not done */
 
 /* A record's place on its node: rank's place on the node << 24 | index. 0 is no record. */
@@ -93,7 +95,7 @@ typedef struct record {
         uint32_t shape_cpu; /* TASK with shape 1: CPUs in units of 1 / SHAPE_UNIT; RECORD_CPU_SPREAD */
     };
     union {
-        uint32_t seq; /* METHOD: number among the caller's calls to this actor; TASK with RECORD_HERE: rank that sent it */
+        uint32_t seq; /* METHOD: number among the caller's calls to this actor; TASK with RECORD_HERE: rank that sent it; RECORD_RECALLED */
         uint32_t shape_amount;
     };
     rid_t ext; /* first extension, chained by next */
