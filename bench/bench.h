@@ -5,6 +5,7 @@
 #ifndef MRAY_BENCH_BENCH_H
 #define MRAY_BENCH_BENCH_H
 
+#include <assert.h>
 #include <mpi.h>
 #include <mray/mray.h>
 #include <stdbool.h>
@@ -17,6 +18,7 @@ enum { BENCH_MIN_REPS = 7, BENCH_QUICK_REPS = 3, BENCH_MAX_REPS = 99, BENCH_MAX_
 typedef struct bench_session {
     int n_ranks;           /**< of the first n_ranks ranks; 0: all */
     int driver_works;      /**< 1: rank 0 has workers, too */
+    int n_workers;         /**< of each rank that has any; 0: one a core of its share */
     mray_worker_mode mode; /**< 0: as MRAY_WORKERS says */
     uint64_t store_bytes;  /**< of each rank; 0: mray's default */
 } bench_session_t;
@@ -30,6 +32,7 @@ typedef struct bench {
     bench_session_t session;
     int n_workers, n_nodes; /* of the open session */
     const struct bench_case *now;
+    const char *note; /* goes into the next row */
     double case_s; /* when it began */
 } bench_t;
 

@@ -29,4 +29,26 @@ void case_actor_sync(bench_t *b);
 void case_actor_async(bench_t *b);
 void case_actor_nn(bench_t *b);
 
+/* metg.c */
+void case_metg_stencil(bench_t *b);
+void case_metg_nearest(bench_t *b);
+void case_metg_fft(bench_t *b);
+void case_metg_tree(bench_t *b);
+
+/* objects.c */
+void case_small_objects(bench_t *b);
+void case_put_bw(bench_t *b);
+void case_get_view(bench_t *b);
+void case_remote_get(bench_t *b);
+void case_broadcast(bench_t *b);
+
+/* system.c */
+void case_memory(bench_t *b);
+void case_idle(bench_t *b);
+
+#ifdef BENCH_SCHED_SCALE
+/* sched_scale.c */
+void case_sched_scale(bench_t *b);
+#endif
+
 #endif

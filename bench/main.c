@@ -8,6 +8,7 @@
 #include "bench.h"
 #include "cases.h"
 #include "measure.h"
+#include "metg.h"
 #include "ranks.h"
 #include "refs.h"
 
@@ -29,6 +30,10 @@ static const bench_case_t cases[] = {
     {"actor_sync", "one call, its result; one at a time", case_actor_sync, .min_ranks = 2},
     {"actor_async", "200,000 calls to one actor, then all results; per call", case_actor_async, .min_ranks = 2},
     {"actor_nn", "as many callers (tasks) as actors, 200,000 calls each; per call", case_actor_nn, .min_ranks = 2},
+    {"metg_stencil", "METG(50%) of a 1-D stencil, 1000 steps", case_metg_stencil, .min_ranks = 2},
+    {"metg_nearest", "METG(50%), each task on its five nearest", case_metg_nearest, .min_ranks = 2},
+    {"metg_fft", "METG(50%) of butterflies", case_metg_fft, .min_ranks = 2},
+    {"metg_tree", "METG(50%) of reductions and broadcasts in turn", case_metg_tree, .min_ranks = 2},
     {"args_10k", "a task that gets 10,000 objects whose refs are its argument; per object", case_args_10k, .min_ranks = 2},
     {"returns_3k", "a task with 3,000 results, all got and released; per result", case_returns_3k, .min_ranks = 2},
     {"get_10k", "one mray_get_many() of 10,000 objects of 800 bytes; per object", case_get_10k, .min_ranks = 2},
@@ -142,6 +147,8 @@ const ranks_op_fn ranks_ops[N_OPS] = {
     [OP_CLOSE] = ranks_op_close,
     [OP_RUNS] = op_runs,
     [OP_PING_PONG] = refs_op_ping_pong,
+    [OP_PEAK] = metg_op_peak,
+    [OP_METG_MPI] = metg_op_mpi,
 };
 
 /* ---- options ---- */

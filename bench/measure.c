@@ -104,6 +104,11 @@ void measure_keep(bench_t *b, const row_t *row, const sample_t *v, const sample_
     json_object_set_new(json, "worker_mode", json_string(mode_name(b)));
     json_object_set_new(json, "quick", json_boolean(b->quick));
     json_object_set_new(json, "fake_hosts", json_boolean(b->fake_hosts));
+    if (b->note != NULL) {
+        json_object_set_new(json, "note", json_string(b->note));
+        printf("%s: %s\n", row->name, b->note);
+        b->note = NULL;
+    }
     print_row(row, v, r, r != NULL ? ratio : v->median);
 }
 

@@ -167,7 +167,7 @@ void ranks_op_open(bench_t *b, const ranks_command_t *command, ranks_reply_t *re
     bool member = b->rank < n;
     MPI_Comm_split(MPI_COMM_WORLD, member ? 0 : MPI_UNDEFINED, b->rank, &session_comm);
     if (!member) return;
-    mray_init_opts opts = {.workers = (mray_worker_mode)command->i[2], .store_bytes = (size_t)command->i[3]};
+    mray_init_opts opts = {.workers = (mray_worker_mode)command->i[2], .store_bytes = (size_t)command->i[3], .num_workers = (int)command->i[4]};
     if (b->rank == 0 && n > 1 && command->i[1] == 0) opts.num_workers = MRAY_NO_WORKERS;
     int status = mray_init_comm(session_comm, &opts);
     if (status != MRAY_OK) fail(reply, status);
@@ -190,7 +190,7 @@ bool ranks_open(bench_t *b, const bench_session_t *session)
     if (want.n_ranks == 1) want.driver_works = 1;
     if (b->open && memcmp(&want, &b->session, sizeof want) == 0) return false;
     ranks_close(b);
-    ranks_all(b, OP_OPEN, (int64_t[]){want.n_ranks, want.driver_works, (int64_t)want.mode, (int64_t)want.store_bytes}, 4, NULL);
+    ranks_all(b, OP_OPEN, (int64_t[]){want.n_ranks, want.driver_works, (int64_t)want.mode, (int64_t)want.store_bytes, want.n_workers}, 5, NULL);
     mray_info info;
     BENCH_OK(mray_get_info(&info));
     b->n_workers = info.num_workers;
