@@ -19,7 +19,8 @@ typedef struct bench_session {
     int n_ranks;           /**< of the first n_ranks ranks; 0: all */
     int driver_works;      /**< 1: rank 0 has workers, too */
     int n_workers;         /**< of each rank that has any; 0: one a core of its share */
-    mray_worker_mode mode; /**< 0: as MRAY_WORKERS says */
+    int mode;              /**< mray_worker_mode; 0: as MRAY_WORKERS says */
+    int ranks_by_name;     /**< 1: rank k has a resource "rank<k>", to send a task there */
     uint64_t store_bytes;  /**< of each rank; 0: mray's default */
 } bench_session_t;
 

@@ -45,6 +45,7 @@ void case_broadcast(bench_t *b);
 /* system.c */
 void case_memory(bench_t *b);
 void case_idle(bench_t *b);
+void system_op_job(bench_t *b, const ranks_command_t *command, ranks_reply_t *reply);
 
 #ifdef BENCH_SCHED_SCALE
 /* sched_scale.c */

@@ -168,6 +168,10 @@ void ranks_op_open(bench_t *b, const ranks_command_t *command, ranks_reply_t *re
     MPI_Comm_split(MPI_COMM_WORLD, member ? 0 : MPI_UNDEFINED, b->rank, &session_comm);
     if (!member) return;
     mray_init_opts opts = {.workers = (mray_worker_mode)command->i[2], .store_bytes = (size_t)command->i[3], .num_workers = (int)command->i[4]};
+    char name[32];
+    mray_resource own = {.name = name, .amount = 1000};
+    snprintf(name, sizeof name, "rank%d", b->rank);
+    if (command->i[5] != 0) opts.resources = &own, opts.n_resources = 1;
     if (b->rank == 0 && n > 1 && command->i[1] == 0) opts.num_workers = MRAY_NO_WORKERS;
     int status = mray_init_comm(session_comm, &opts);
     if (status != MRAY_OK) fail(reply, status);
@@ -190,7 +194,8 @@ bool ranks_open(bench_t *b, const bench_session_t *session)
     if (want.n_ranks == 1) want.driver_works = 1;
     if (b->open && memcmp(&want, &b->session, sizeof want) == 0) return false;
     ranks_close(b);
-    ranks_all(b, OP_OPEN, (int64_t[]){want.n_ranks, want.driver_works, (int64_t)want.mode, (int64_t)want.store_bytes, want.n_workers}, 5, NULL);
+    int64_t args[] = {want.n_ranks, want.driver_works, want.mode, (int64_t)want.store_bytes, want.n_workers, want.ranks_by_name};
+    ranks_all(b, OP_OPEN, args, (int)(sizeof args / sizeof *args), NULL);
     mray_info info;
     BENCH_OK(mray_get_info(&info));
     b->n_workers = info.num_workers;
