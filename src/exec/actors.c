@@ -7,6 +7,7 @@
 #include "functions.h"
 #include "log.h"
 #include "object.h"
+#include "record_peek.h"
 #include "recover.h"
 #include "remote.h"
 #include "request.h"
@@ -80,9 +81,9 @@ static void fail_call(actors_t *actors, rid_t rid, record_t *rec, uint32_t rank)
     run_fail(actors->agent->ep, rid, rec, MRAY_ERR_ACTOR_DIED, text);
 }
 
-static bool is_waiting_call(const record_t *rec, uint64_t word, uint32_t id)
+static bool is_waiting_call(const record_peek_t *rec, uint32_t id)
 {
-    return record_word_state(word) == RECORD_WAITING && (rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR) && rec->actor == id;
+    return record_word_state(rec->word) == RECORD_WAITING && (rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR) && rec->actor == id;
 }
 
 /* A call to a dead actor whose arguments are not ready: its results fail now. The record itself stays until the arguments' slots
@@ -93,12 +94,13 @@ static bool is_waiting_call(const record_t *rec, uint64_t word, uint32_t id)
 static void cancel_waiting(actors_t *actors, rid_t rid, record_t *rec, uint32_t rank, uint32_t id, const char *reason)
 {
     ep_t *ep = actors->agent->ep;
-    uint64_t word = atomic_load(&rec->word);
+    record_peek_t seen, now;
+    record_tail_t tail;
     uint32_t pending = atomic_load(&rec->pending);
     do {
-        if (pending == 0 || (pending & CANCEL_GUARD) != 0 || !is_waiting_call(rec, word, id) || atomic_load(&rec->word) != word) return;
+        if (pending == 0 || (pending & CANCEL_GUARD) != 0 || !record_peek(ep, rid, &seen) || !is_waiting_call(&seen, id)) return;
     } while (!atomic_compare_exchange_weak(&rec->pending, &pending, pending | CANCEL_GUARD));
-    if (atomic_load(&rec->word) == word && is_waiting_call(rec, word, id) && record_tail(ep, rec).actor_rank == rank) {
+    if (record_peek(ep, rid, &now) && now.word == seen.word && record_peek_tail(ep, rid, &now, &tail) && tail.actor_rank == rank) {
         char text[BASE_ERROR_MAX];
         sid_t ret = run_return_slot(ep, rec);
         say_dead(rec, rank, reason, text, sizeof text);
@@ -106,7 +108,7 @@ static void cancel_waiting(actors_t *actors, rid_t rid, record_t *rec, uint32_t 
             object_stage_error(ep, ret + i, MRAY_ERR_ACTOR_DIED, text);
             object_publish(ep, ret + i);
         }
-        rec->n_returns = 0;
+        record_set(rec, n_returns, 0);
     }
     if (atomic_fetch_and(&rec->pending, ~CANCEL_GUARD) == CANCEL_GUARD && record_word_state(atomic_load(&rec->word)) == RECORD_WAITING) route_ready(ep, rid);
 }

@@ -194,7 +194,7 @@ static bool place_shaped(leases_t *l, demand_t *d, rid_t rid, record_t *rec)
     if (agent->node->multi_node && remote_localise(agent->remote, rid, rec)) return true;
     int rank = p->rank;
     demand_count(d, p, 1);
-    rec->shape = RECORD_SHAPE_PLACED;
+    record_set(rec, shape, RECORD_SHAPE_PLACED);
     if (rank == agent->node->rank)
         shapes_admit(agent->shapes, rid, rec);
     else

@@ -3,21 +3,16 @@
 #ifndef MRAY_EXEC_PRODUCER_H
 #define MRAY_EXEC_PRODUCER_H
 
-#include "record.h"
+#include "record_peek.h"
 #include "slot.h"
 
-/* What was read of the record, consistent with `word`. */
 typedef struct {
     rid_t rid;
     record_t *rec;
-    uint64_t word;
-    record_kind_t kind;
+    record_peek_t seen;
     bool plain;      /* a task of one CPU */
-    uint32_t fn, actor;
     uint32_t result; /* which of its results the slot is */
-    uint32_t pending;
-    mray_ref refs[RECORD_MAIN_REFS]; /* its first arguments that are refs */
-    unsigned n_refs;
+    unsigned n_refs; /* of seen.refs */
 } producer_t;
 
 /* The record that will write slot sid, if the slot is not ready and the record is on this node. False also while the record changes hands. */

@@ -102,9 +102,9 @@ static void on_payload(net_get_t *get, int status)
         fail(p, MRAY_ERR_OBJECT_LOST, "reading the object from another node failed");
         return;
     }
-    slot->kind = p->image.kind == SLOT_KIND_ERROR ? SLOT_KIND_ERROR : SLOT_KIND_PAYLOAD;
-    slot->dtype = p->image.dtype;
-    slot->ndim = p->image.ndim;
+    slot_set(slot, kind, p->image.kind == SLOT_KIND_ERROR ? SLOT_KIND_ERROR : SLOT_KIND_PAYLOAD);
+    slot_set(slot, dtype, p->image.dtype);
+    slot_set(slot, ndim, p->image.ndim);
     finish(p);
 }
 
@@ -134,7 +134,7 @@ static void read_payload(proxy_t *p, uint32_t rank, uint64_t off, uint64_t bytes
 static void use_image(proxy_t *p)
 {
     const slot_t *image = &p->image;
-    slot_t *slot = slot_at(p->all->agent->ep, p->sid);
+    slot_t *slot = slot_to_write(p->all->agent->ep, p->sid);
     if (image->kind == SLOT_KIND_REMOTE) {
         read_payload(p, image->u.where.rank, image->u.where.off, image->bytes, 0);
     } else if (image->kind == SLOT_KIND_PAYLOAD || (image->kind == SLOT_KIND_ERROR && image->bytes != 0)) {
@@ -142,10 +142,10 @@ static void use_image(proxy_t *p)
         read_payload(p, w->rank, p->all->agent->node->arena_off_of[w->rank] + w->off, image->bytes, w->metadata_bytes);
     } else {
         memcpy(slot->u.value, image->u.value, sizeof slot->u.value);
-        slot->kind = image->kind;
-        slot->dtype = image->dtype;
-        slot->ndim = image->ndim;
-        slot->bytes = image->bytes;
+        slot_set(slot, kind, image->kind);
+        slot_set(slot, dtype, image->dtype);
+        slot_set(slot, ndim, image->ndim);
+        slot_set(slot, bytes, image->bytes);
         finish(p);
     }
 }

@@ -24,9 +24,11 @@
 #include "functions.h"
 #include "log.h"
 #include "object.h"
+#include "record_peek.h"
 #include "route.h"
 #include "run.h"
 #include "runq.h"
+#include "tsan.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -181,6 +183,19 @@ static bool somebody_fires(const death_t *d, sid_t sid)
     return false;
 }
 
+/* Is link in the slot's list, which begins with head? The slot may become ready meanwhile, its waiters told, run, freed and used again; so a step
+ * counts only if the list was still open after it was read. False when it was closed. */
+static bool is_in_list(const death_t *d, sid_t sid, uint64_t head, uint64_t link)
+{
+    const slot_t *slot = slot_at(d->ep, sid);
+    for (uint64_t l = head; l != 0;) {
+        if (l == link) return true;
+        l = __atomic_load_n(&record_ref(d->ep, record_at(d->ep, (rid_t)(l >> 4)), l & 15)->next_waiter, __ATOMIC_ACQUIRE);
+        if ((atomic_load(&slot->waiters) & SLOT_WAITERS_DONE) != 0) return false;
+    }
+    return false;
+}
+
 /* Argument i has its pending bit: does the slot's list name the record? If not, make that true or clear the bit. */
 static void settle_waiter(const death_t *d, rid_t rid, record_t *rec, unsigned i)
 {
@@ -189,9 +204,7 @@ static void settle_waiter(const death_t *d, rid_t rid, record_t *rec, unsigned i
     if (slot_find(d->ep, record_ref(d->ep, rec, i)->ref, &sid) != MRAY_OK || sid == 0) return;
     uint64_t head = atomic_load(&slot_at(d->ep, sid)->waiters);
     if ((head & SLOT_WAITERS_DONE) == 0) {
-        for (uint64_t l = head; l != 0; l = record_ref(d->ep, record_at(d->ep, (rid_t)(l >> 4)), l & 15)->next_waiter)
-            if (l == link) return;
-        if (slot_add_waiter(d->ep, sid, rid, i)) return;
+        if (is_in_list(d, sid, head, link) || slot_add_waiter(d->ep, sid, rid, i)) return;
     }
     /* The list was closed. If it named the record, whoever closed it clears the bit; then nobody is firing any more. */
     while (somebody_fires(d, sid)) {
@@ -208,7 +221,7 @@ static void drop_building(const death_t *d, rid_t rid, record_t *rec)
     if (pending != 0) {
         /* Lists of slots may name it, so it must live until they have told it; then it only fails. */
         settle_waiter(d, rid, rec, 31u - (unsigned)__builtin_clz(pending));
-        rec->fn = FN_NONE;
+        record_set(rec, fn, FN_NONE);
         uint64_t word = atomic_load(&rec->word);
         atomic_store(&rec->word, record_word(RECORD_WAITING, d->ep->gid, record_word_gen(word)));
         if (atomic_fetch_and(&rec->pending, ~RECORD_GUARD) == RECORD_GUARD) route_ready(d->ep, rid);
@@ -234,7 +247,11 @@ static void again_or_fail(const death_t *d, rid_t rid, record_t *rec, uint64_t w
         if (rec->retries_left > 0 && rid == atomic_load(&d->sh->current)) rec->retries_left--;
         if (rec->attempt < UINT8_MAX) rec->attempt++;
         sid_t ret = run_return_slot(d->ep, rec);
-        for (uint32_t i = 0; i < rec->n_returns; i++) object_unstage(d->ep, ret + i);
+        for (uint32_t i = 0; i < rec->n_returns; i++) {
+            object_unstage(d->ep, ret + i);
+            base_tsan_gives(&slot_at(d->ep, ret + i)->rc); /* to the next run, */
+            base_tsan_gives(&slot_at(d->ep, ret + i)->state); /* and to those who see what it writes */
+        }
         bool linked = (word & RECORD_WORD_INLINE) != 0;
         while (linked && (word & RECORD_WORD_UNLINKED) == 0)
             /* Still in the queue it was claimed from: its owner will meet it as a task like any other. */
@@ -303,21 +320,21 @@ static void for_each_record(const death_t *d, void (*fn)(const death_t *d, rid_t
 
 static void note_extensions(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
 {
-    (void)rid;
-    if (record_word_state(word) == RECORD_EXTENSION) return;
-    rid_t ext = rec->ext;
-    for (int i = rec->n_ext; i > 0 && ext != 0; i--) {
-        if (d->live_ext[ext >> 24] != NULL) d->live_ext[ext >> 24][(ext & 0xffffff) / 64] |= 1ull << (ext & 63);
-        ext = atomic_load(&record_at(d->ep, ext)->next);
-    }
+    (void)rec, (void)word;
+    record_peek_t seen;
+    rid_t exts[RECORD_MAX_EXT];
+    int n = -1;
+    while (n < 0 && record_peek_settled(d->ep, rid, &seen)) n = record_peek_extensions(d->ep, rid, &seen, exts);
+    for (int i = 0; i < n; i++)
+        if (d->live_ext[exts[i] >> 24] != NULL) d->live_ext[exts[i] >> 24][(exts[i] & 0xffffff) / 64] |= 1ull << (exts[i] & 63);
 }
 
 static void free_lost_extension(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
 {
     const uint64_t *live = d->live_ext[rid >> 24];
     if (record_word_state(word) != RECORD_EXTENSION || live == NULL || (live[(rid & 0xffffff) / 64] >> (rid & 63) & 1) != 0) return;
-    rec->ext = 0; /* an extension has no header: what record_free() would read is body */
-    rec->n_ext = 0;
+    record_set(rec, ext, 0); /* an extension has no header: what record_free() would read is body */
+    record_set(rec, n_ext, 0);
     record_free(d->ep, rid, rec);
 }
 
@@ -334,29 +351,32 @@ static void free_lost_extensions(death_t *d)
     d->live_ext[own] = NULL;
 }
 
+/* Is slot sid a result of this record? */
+static bool makes(const death_t *d, const record_peek_t *rec, sid_t sid)
+{
+    int place = rec->ret.slot != 0 && rec->ret.rank < (uint32_t)d->ep->node->n_ranks ? d->ep->node->node_rank_of[rec->ret.rank] : -1;
+    return place == (int)(sid >> 24) && (sid & 0xffffff) - rec->ret.slot < rec->n_returns;
+}
+
 /* A slot of its own that nobody will write any more: a created object that was not sealed, or a result whose record never was. */
 static bool has_no_producer(const death_t *d, sid_t sid, const slot_t *slot)
 {
     if (slot_is_ready(slot) || (atomic_load(&slot->rc) & SLOT_RC_PRODUCER) == 0) return false;
-    if (slot->kind != SLOT_KIND_NONE && slot->kind != SLOT_KIND_ERROR) { /* staged: by a task that runs, or by its creator */
+    record_peek_t rec;
+    uint8_t kind = slot_peek(slot, kind);
+    if (kind != SLOT_KIND_NONE && kind != SLOT_KIND_ERROR) { /* staged: by a task that runs, or by its creator */
         for (int p = 0; p < d->ep->node->n_node_ranks; p++) {
             uint32_t high = pool_high_water(&d->ep->node->segs[p].hdr->records);
             for (uint32_t i = 1; i < high; i++) {
-                const record_t *rec = record_at(d->ep, (rid_t)p << 24 | i);
-                record_state_t s = record_word_state(atomic_load(&rec->word));
-                if (s != RECORD_RUNNING && s != RECORD_COMMITTED) continue;
-                sid_t first = run_return_slot(d->ep, rec);
-                if (sid >= first && sid < first + rec->n_returns) return false;
+                if (!record_peek_settled(d->ep, (rid_t)p << 24 | i, &rec)) continue;
+                record_state_t s = record_word_state(rec.word);
+                if ((s == RECORD_RUNNING || s == RECORD_COMMITTED) && makes(d, &rec, sid)) return false;
             }
         }
         return true;
     }
     rid_t rid = slot_producer(d->ep, slot);
-    if (rid == 0) return true;
-    const record_t *rec = record_at(d->ep, rid);
-    record_state_t state = record_word_state(atomic_load(&rec->word));
-    sid_t first = rec->ret.slot != 0 ? run_return_slot(d->ep, rec) : 0;
-    return state == RECORD_FREE || state == RECORD_EXTENSION || sid < first || sid >= first + rec->n_returns;
+    return rid == 0 || !record_peek_settled(d->ep, rid, &rec) || !makes(d, &rec, sid);
 }
 
 static void drop_holds(const death_t *d)
@@ -370,7 +390,7 @@ static void drop_holds(const death_t *d)
         sid_t sid = (sid_t)d->ep->node->node_rank << 24 | i;
         slot_t *slot = slot_at(d->ep, sid);
         uint64_t rc = atomic_load(&slot->rc);
-        if (slot_rc_is_free(rc) || (rc & SLOT_RC_CREATOR) == 0 || slot->creator_index != (d->gid & 0xff)) continue;
+        if (slot_rc_is_free(rc) || (rc & SLOT_RC_CREATOR) == 0 || slot_peek(slot, creator_index) != (d->gid & 0xff)) continue;
         if (has_no_producer(d, sid, slot)) {
             object_unstage(d->ep, sid);
             object_stage_error(d->ep, sid, MRAY_ERR_OBJECT_LOST, "the worker that was making this object died");

@@ -120,7 +120,7 @@ static const uint8_t *attach_value(ep_t *ep, rid_t rid, record_t *rec, unsigned 
     while ((sid = slot_alloc(ep, 1)) == 0) sched_yield();
     (void)wire_stage(ep, sid, &image, from + sizeof image); /* true: all of it is here */
     object_publish(ep, sid);
-    record_ref(ep, rec, i)->ref = slot_ref(ep, sid);
+    record_set_ref(ep, rec, i, slot_ref(ep, sid));
     slot_hold_for(ep, sid, rid, i);
     slot_change(ep, sid, RC_DROP_CREATOR);
     return from + sizeof image + (image.n_more + 7) / 8 * 8;
@@ -137,16 +137,16 @@ static void attach(remote_t *remote, rid_t rid, record_t *rec, const mray_ref *r
             value = attach_value(ep, rid, rec, i, value);
             continue;
         }
-        record_ref(ep, rec, i)->ref = refs[i];
+        record_set_ref(ep, rec, i, refs[i]);
         bool by_value = (rec->by_value >> i & 1) != 0, here = ep->node->node_rank_of[refs[i].rank] >= 0;
         if (here && slot_find(ep, refs[i], &sid) != MRAY_OK) continue; /* released: the task fails when it looks */
-        bool proxied = by_value && (!here || slot_at(ep, sid)->kind == SLOT_KIND_REMOTE);
+        bool proxied = by_value && (!here || (slot_is_ready(slot_at(ep, sid)) && slot_at(ep, sid)->kind == SLOT_KIND_REMOTE));
         if (proxied) {
             while ((sid = proxies_get(remote->agent->proxies, refs[i])) == 0) {
                 (void)net_poll(remote->agent->net);
                 sched_yield();
             }
-            record_ref(ep, rec, i)->ref = slot_ref(ep, sid);
+            record_set_ref(ep, rec, i, slot_ref(ep, sid));
         }
         if (sid == 0) continue;
         slot_hold_for(ep, sid, rid, i);
@@ -175,24 +175,24 @@ static void on_record(agent_t *agent, int src_rank, const void *body, uint32_t b
     record_t *rec;
     while ((ret = slot_alloc(ep, w.n_returns)) == 0) sched_yield(); /* this node's tables are full: tasks here free them */
     while ((rid = record_alloc(ep, w.n_refs, w.body_bytes, &rec)) == 0) sched_yield();
-    rec->fn = w.fn;
-    rec->kind = w.kind;
-    rec->shape = w.shape;
-    rec->n_returns = w.n_returns;
+    record_set(rec, fn, w.fn);
+    record_set(rec, kind, w.kind);
+    record_set(rec, shape, w.shape);
+    record_set(rec, n_returns, w.n_returns);
     rec->retries_left = w.retries_left;
     rec->attempt = w.attempt;
     rec->by_value = w.by_value;
     rec->ref_params = w.ref_params;
-    rec->actor = w.word[0];
+    record_set(rec, actor, w.word[0]);
     rec->seq = w.word[1];
     if (w.kind == RECORD_TASK && w.shape == 0) {
-        rec->actor = RECORD_HERE;
+        record_set(rec, actor, RECORD_HERE);
         rec->seq = (uint32_t)src_rank;
     } else if (w.kind == RECORD_TASK) {
         shapes_note_sender(agent->shapes, rid, src_rank);
     }
     rec->caller = w.word[2];
-    rec->ret = slot_ref(ep, ret);
+    record_set_ret(rec, slot_ref(ep, ret));
     for (uint32_t i = 0; i < w.n_returns; i++) slot_set_producer(slot_at(ep, ret + i), rid);
     record_write(ep, rec, 0, p, w.body_bytes);
     notify_results(agent->remote, ret, src_rank, &w);
@@ -208,9 +208,9 @@ void remote_notify_when_ready(remote_t *remote, sid_t sid, int rank, control_typ
     record_t *rec;
     rid_t rid;
     while ((rid = record_alloc(ep, 1, sizeof notice, &rec)) == 0) sched_yield();
-    rec->kind = RECORD_NOTIFY;
+    record_set(rec, kind, RECORD_NOTIFY);
     rec->by_value = 1;
-    record_ref(ep, rec, 0)->ref = slot_ref(ep, sid);
+    record_set_ref(ep, rec, 0, slot_ref(ep, sid));
     record_write(ep, rec, 0, &notice, sizeof notice);
     slot_hold_for(ep, sid, rid, 0);
     uint64_t word = atomic_load(&rec->word);
@@ -250,10 +250,10 @@ static void stage_result(ep_t *ep, sid_t sid, const wire_object_t *image, const 
     if (wire_stage(ep, sid, image, more)) return;
     slot->u.where = (slot_where_t){.off = image->data_off, .rank = image->data_rank, .stash_rank = image->stash.rank, .stash_slot = image->stash.slot,
                                    .stash_gen = image->stash.gen};
-    slot->kind = SLOT_KIND_REMOTE;
-    slot->dtype = image->dtype;
-    slot->ndim = image->ndim;
-    slot->bytes = image->bytes;
+    slot_set(slot, kind, SLOT_KIND_REMOTE);
+    slot_set(slot, dtype, image->dtype);
+    slot_set(slot, ndim, image->ndim);
+    slot_set(slot, bytes, image->bytes);
 }
 
 /* All results of rec are here; or it was not begun there (then all of them say so), and is queued again. */
@@ -321,7 +321,7 @@ bool remote_localise(remote_t *remote, rid_t rid, record_t *rec)
             atomic_store(&rec->word, record_word(RECORD_WAITING, ep->gid, record_word_gen(word)));
         }
         any = true; /* the proxy's hold is the record's now */
-        r->ref = slot_ref(ep, proxy);
+        record_set_ref(ep, rec, i, slot_ref(ep, proxy));
         slot_change(ep, sid, RC_DROP); /* the record's hold moves from the object to the copy, which holds the object */
         atomic_fetch_or(&rec->pending, 1u << i);
         if (!slot_add_waiter(ep, proxy, rid, i)) atomic_fetch_and(&rec->pending, ~(1u << i));

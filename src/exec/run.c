@@ -28,10 +28,10 @@ sid_t run_return_slot(const ep_t *ep, const record_t *rec)
     return (sid_t)ep->node->node_rank_of[rec->ret.rank] << 24 | rec->ret.slot;
 }
 
-/* The result slots are this task's from here on; their last users may have been threads of this process. */
+/* The result slots are this task's from here on. */
 static void take_results(const ep_t *ep, const record_t *rec)
 {
-    for (uint32_t i = 0; BASE_TSAN && i < rec->n_returns; i++) base_tsan_gets(&slot_at(ep, run_return_slot(ep, rec) + i)->rc);
+    for (uint32_t i = 0; BASE_TSAN && i < rec->n_returns; i++) (void)slot_to_write(ep, run_return_slot(ep, rec) + i);
 }
 
 /* A result that stayed on another node. An agent brings such arguments here before it hands a task on; one that is claimed inside a get, on its
@@ -261,7 +261,6 @@ int run_record(ep_t *ep, rid_t rid, record_t *rec, void *self)
 void run_fail(ep_t *ep, rid_t rid, record_t *rec, int status, const char *text)
 {
     sid_t ret = run_return_slot(ep, rec);
-    take_results(ep, rec);
     for (uint32_t i = 0; i < rec->n_returns; i++) {
         object_unstage(ep, ret + i);
         object_stage_error(ep, ret + i, status, text);

@@ -223,7 +223,7 @@ void shapes_on_record(shapes_t *s, rid_t rid, record_t *rec)
         if (died.blocked) leases_tell_sender(s->agent->leases, died.sender, &died.shape, 1);
     }
     if (rec->shape == RECORD_SHAPE_PLACED || is_far(s, rec)) {
-        rec->shape = RECORD_SHAPE_PLACED;
+        record_set(rec, shape, RECORD_SHAPE_PLACED);
         shapes_admit(s, rid, rec);
     } else {
         leases_on_task(s->agent->leases, rid, rec);

@@ -126,11 +126,11 @@ static int plan_arguments(ep_t *ep, const char *what, const mray_function *f, co
     return MRAY_OK;
 }
 
-/* What the slot of a pending object was given at submission. Its producer may be writing the same fields, hence the attribute: a wrong "no" is
- * looked into, and a wrong "yes" is found when the task runs. */
-__attribute__((no_sanitize("thread"))) static bool looks_right(const slot_t *slot, const mray_type *param)
+/* What the slot of a pending object was given at submission. Its producer may be writing the same fields: a wrong "no" is looked into, and a
+ * wrong "yes" is found when the task runs. */
+static bool looks_right(const slot_t *slot, const mray_type *param)
 {
-    return slot->dtype == param->dtype && (slot->ndim > 0) == (param->is_array != 0) && (param->is_array || param->dtype != MRAY_BYTES);
+    return slot_peek(slot, dtype) == param->dtype && (slot_peek(slot, ndim) > 0) == (param->is_array != 0) && (param->is_array || param->dtype != MRAY_BYTES);
 }
 
 /* A pending object that a task of this node makes as its first result has the type that the function table says. All others are looked at when
@@ -139,7 +139,7 @@ static int check_pending(ep_t *ep, const char *what, int p, const mray_type *par
 {
     producer_t made;
     if (looks_right(slot_at(ep, sid), param) || !producer_find(ep, sid, &made) || made.result != 0) return MRAY_OK;
-    const mray_function *maker = functions_at(made.fn);
+    const mray_function *maker = functions_at(made.seen.fn);
     return maker != NULL ? args_check_result(what, p, param, maker) : MRAY_OK;
 }
 
@@ -213,7 +213,7 @@ static void pack_values(ep_t *ep, record_t *rec, const mray_function *f, const m
 static void attach_refs(ep_t *ep, rid_t rid, record_t *rec, const plan_t *plan)
 {
     for (unsigned i = 0; i < plan->n_refs; i++) {
-        record_ref(ep, rec, i)->ref = plan->refs[i];
+        record_set_ref(ep, rec, i, plan->refs[i]);
         sid_t sid = plan->sids[i];
         if (sid == 0) continue;
         slot_hold_for(ep, sid, rid, i);
@@ -267,8 +267,8 @@ static void set_shape(ep_t *ep, record_t *rec, const mray_task_opts *o)
 {
     double cpus = o->num_cpus == 0 ? 1 : o->num_cpus < 0 ? 0 : o->num_cpus;
     if (cpus == 1 && o->resource == NULL) return;
-    rec->shape = 1;
-    rec->shape_cpu = (uint32_t)(cpus * SHAPE_UNIT + 0.5);
+    record_set(rec, shape, 1);
+    record_set(rec, shape_cpu, (uint32_t)(cpus * SHAPE_UNIT + 0.5));
     if (o->resource != NULL) {
         rec->shape_resource = name_resource(ep, o->resource);
         rec->shape_amount = (uint32_t)((o->resource_amount == 0 ? 1 : o->resource_amount) * SHAPE_UNIT + 0.5);
@@ -316,17 +316,17 @@ int submit_call(ep_t *ep, const submit_kind_t *kind, const mray_function *f, con
         submit_fail_refs(refs_p, o->num_returns > 0 ? o->num_returns : 1, status);
         return status;
     }
-    rec->fn = f->index;
-    rec->kind = (uint8_t)kind->kind;
-    rec->n_returns = (uint16_t)n_returns;
+    record_set(rec, fn, f->index);
+    record_set(rec, kind, (uint8_t)kind->kind);
+    record_set(rec, n_returns, (uint16_t)n_returns);
     rec->retries_left = retries_of(o, kind->kind);
     rec->by_value = plan.by_value;
     rec->ref_params = plan.ref_params;
-    rec->ret = slot_ref(ep, ret);
+    record_set_ret(rec, slot_ref(ep, ret));
     if (kind->kind == RECORD_TASK) {
         set_shape(ep, rec, o);
     } else {
-        rec->actor = kind->actor;
+        record_set(rec, actor, kind->actor);
         rec->target = kind->target;
         rec->seq = kind->seq;
         rec->caller = kind->caller;
@@ -339,8 +339,8 @@ int submit_call(ep_t *ep, const submit_kind_t *kind, const mray_function *f, con
         refs_p[i] = slot_ref(ep, ret + i);
     }
     slot_t *first = slot_at(ep, ret);
-    first->dtype = f->ret.dtype;
-    first->ndim = f->ret.is_array;
+    slot_set(first, dtype, f->ret.dtype);
+    slot_set(first, ndim, f->ret.is_array);
     pack_values(ep, rec, f, args, n_args);
     if (plan.n_refs > 0) {
         atomic_store_explicit(&rec->pending, RECORD_GUARD, memory_order_relaxed);

@@ -40,15 +40,15 @@ static bool help(ep_t *ep, sid_t sid, int depth)
 {
     producer_t p;
     if (!producer_find(ep, sid, &p) || !p.plain) return false;
-    if (record_word_state(p.word) == RECORD_QUEUED) {
-        if (!runq_claim_inline(ep, p.rec, p.word)) return false;
+    if (record_word_state(p.seen.word) == RECORD_QUEUED) {
+        if (!runq_claim_inline(ep, p.rec, p.seen.word)) return false;
         (void)run_record(ep, p.rid, p.rec, NULL);
         return true;
     }
-    if (record_word_state(p.word) != RECORD_WAITING || depth == 0) return false;
+    if (record_word_state(p.seen.word) != RECORD_WAITING || depth == 0) return false;
     for (unsigned i = 0; i < p.n_refs; i++) {
         sid_t arg;
-        if ((p.pending >> i & 1) == 0 || slot_find(ep, p.refs[i], &arg) != 0 || arg == 0) continue;
+        if ((p.seen.pending >> i & 1) == 0 || slot_find(ep, p.seen.refs[i], &arg) != 0 || arg == 0) continue;
         if (help(ep, arg, depth - 1)) return true;
     }
     return false;
@@ -86,7 +86,8 @@ static bool is_called_off(const ep_t *ep)
 /* A call to this very actor stays as it is while the actor waits, since nobody else runs it. */
 static bool is_call_to_self(const ep_t *ep, const producer_t *p)
 {
-    return p->rec->actor == atomic_load(&ep->sh->actor) && record_tail(ep, p->rec).actor_rank == (uint32_t)ep->node->rank;
+    record_tail_t tail;
+    return p->seen.actor == atomic_load(&ep->sh->actor) && record_peek_tail(ep, p->rid, &p->seen, &tail) && tail.actor_rank == (uint32_t)ep->node->rank;
 }
 
 /* Is the record that makes slot sid a call to this very actor, or one that waits for such a call? */
@@ -94,11 +95,11 @@ static bool waits_for_itself(const ep_t *ep, sid_t sid, int depth)
 {
     producer_t p;
     if (!producer_find(ep, sid, &p)) return false;
-    if (p.kind == RECORD_METHOD && is_call_to_self(ep, &p)) return true;
-    if (record_word_state(p.word) != RECORD_WAITING || depth == 0) return false;
+    if (p.seen.kind == RECORD_METHOD && is_call_to_self(ep, &p)) return true;
+    if (record_word_state(p.seen.word) != RECORD_WAITING || depth == 0) return false;
     for (unsigned i = 0; i < p.n_refs; i++) {
         sid_t arg;
-        if ((p.pending >> i & 1) == 0 || slot_find(ep, p.refs[i], &arg) != 0 || arg == 0) continue;
+        if ((p.seen.pending >> i & 1) == 0 || slot_find(ep, p.seen.refs[i], &arg) != 0 || arg == 0) continue;
         if (waits_for_itself(ep, arg, depth - 1)) return true;
     }
     return false;

@@ -51,17 +51,17 @@ void wire_send_object(agent_t *agent, int rank, uint16_t type, const wire_object
 
 bool wire_stage(ep_t *ep, sid_t sid, const wire_object_t *image, const void *more)
 {
-    slot_t *slot = slot_at(ep, sid);
+    slot_t *slot = slot_to_write(ep, sid);
     if (image->status != MRAY_OK) {
         object_stage_error(ep, sid, (int)image->status, image->n_more > 0 ? more : mray_status_text((int)image->status));
         return true;
     }
     if (image->kind == SLOT_KIND_INLINE || (image->kind == SLOT_KIND_ERROR && image->bytes == 0)) {
         memcpy(slot->u.value, image->value, sizeof image->value);
-        slot->kind = image->kind;
-        slot->dtype = image->dtype;
-        slot->ndim = image->ndim;
-        slot->bytes = image->bytes;
+        slot_set(slot, kind, image->kind);
+        slot_set(slot, dtype, image->dtype);
+        slot_set(slot, ndim, image->ndim);
+        slot_set(slot, bytes, image->bytes);
         return true;
     }
     if (image->n_more == 0) return false;
@@ -70,8 +70,8 @@ bool wire_stage(ep_t *ep, sid_t sid, const wire_object_t *image, const void *mor
         return true;
     }
     memcpy(payload_at(ep, &slot->u.where), more, image->n_more);
-    slot->kind = image->kind;
-    slot->dtype = image->dtype;
-    slot->ndim = image->ndim;
+    slot_set(slot, kind, image->kind);
+    slot_set(slot, dtype, image->dtype);
+    slot_set(slot, ndim, image->ndim);
     return true;
 }

@@ -5,6 +5,25 @@
 
 #include <string.h>
 
+/* Bytes of a record, which others may look at (record_peek.h) although they are another record's already. */
+typedef uint64_t __attribute__((may_alias)) shared_word_t;
+static void put(void *to, const void *from, uint32_t bytes)
+{
+    uint8_t *t = to;
+    const uint8_t *f = from;
+    while (bytes > 0) {
+        if (bytes >= 8 && (uintptr_t)t % 8 == 0) {
+            uint64_t word;
+            memcpy(&word, f, 8);
+            __atomic_store_n((shared_word_t *)(void *)t, word, __ATOMIC_RELAXED);
+            t += 8, f += 8, bytes -= 8;
+        } else {
+            __atomic_store_n(t++, *f++, __ATOMIC_RELAXED);
+            bytes--;
+        }
+    }
+}
+
 record_t *record_at(const ep_t *ep, rid_t rid)
 {
     const segment_t *seg = &ep->node->segs[rid >> 24];
@@ -24,6 +43,8 @@ static rid_t take(ep_t *ep, record_state_t state)
     record_t *rec = record_at(ep, rid);
     uint64_t word = atomic_load_explicit(&rec->word, memory_order_relaxed);
     atomic_store_explicit(&rec->word, record_word(state, ep->gid, record_word_gen(word)), memory_order_relaxed);
+    /* The word before what is written from here on, for record_peek(). */
+    atomic_thread_fence(memory_order_release);
     return rid;
 }
 
@@ -70,9 +91,10 @@ rid_t record_alloc(ep_t *ep, unsigned n_refs, uint32_t body_bytes, record_t **re
     rid_t rid = take(ep, RECORD_BUILDING);
     if (rid == 0) return 0;
     record_t *rec = record_at(ep, rid);
-    memset((char *)rec + offsetof(record_t, next), 0, offsetof(record_t, body) - offsetof(record_t, next));
-    rec->n_refs = (uint8_t)n_refs;
-    rec->body_bytes = (uint16_t)body_bytes;
+    static const uint64_t zeros[(offsetof(record_t, body) - offsetof(record_t, next)) / 8];
+    put((char *)rec + offsetof(record_t, next), zeros, sizeof zeros);
+    record_set(rec, n_refs, (uint8_t)n_refs);
+    record_set(rec, body_bytes, (uint16_t)body_bytes);
     rec->creator = ep->gid;
     for (uint32_t have = RECORD_BODY_BYTES; have < total; have += RECORD_EXT_BODY_BYTES) {
         rid_t ext = take(ep, RECORD_EXTENSION);
@@ -82,8 +104,8 @@ rid_t record_alloc(ep_t *ep, unsigned n_refs, uint32_t body_bytes, record_t **re
         }
         /* Appended in front: the chain is read by counting, and its order is fixed once it is complete. */
         atomic_store_explicit(&ext_at(ep, ext)->next, rec->ext, memory_order_relaxed);
-        rec->ext = ext;
-        rec->n_ext++;
+        record_set(rec, ext, ext);
+        record_set(rec, n_ext, (uint8_t)(rec->n_ext + 1));
     }
     *rec_p = rec;
     return rid;
@@ -104,7 +126,7 @@ void record_free(ep_t *ep, rid_t rid, record_t *rec)
             x = atomic_load_explicit(&e->next, memory_order_relaxed);
         }
         atomic_signal_fence(memory_order_seq_cst);
-        rec->n_ext = 0;
+        record_set(rec, n_ext, 0);
         atomic_signal_fence(memory_order_seq_cst);
     }
     for (; n > 0; n--) {
@@ -136,6 +158,16 @@ record_ref_t *record_ref(const ep_t *ep, record_t *rec, unsigned i)
     return (record_ref_t *)(void *)stream_at(ep, rec, ref_off(i), &room);
 }
 
+void record_set_ret(record_t *rec, mray_ref ret)
+{
+    put(&rec->ret, &ret, sizeof ret);
+}
+
+void record_set_ref(const ep_t *ep, record_t *rec, unsigned i, mray_ref ref)
+{
+    put(&record_ref(ep, rec, i)->ref, &ref, sizeof ref);
+}
+
 void record_write(const ep_t *ep, record_t *rec, uint32_t off, const void *data, uint32_t bytes)
 {
     const uint8_t *from = data;
@@ -143,7 +175,7 @@ void record_write(const ep_t *ep, record_t *rec, uint32_t off, const void *data,
         uint32_t room, n;
         uint8_t *to = stream_at(ep, rec, off, &room);
         n = bytes < room ? bytes : room;
-        memcpy(to, from, n);
+        put(to, from, n);
         from += n, off += n, bytes -= n;
     }
 }
@@ -158,6 +190,11 @@ void record_read(const ep_t *ep, const record_t *rec, uint32_t off, void *data, 
         memcpy(to, from, n);
         to += n, off += n, bytes -= n;
     }
+}
+
+uint32_t record_tail_off(unsigned n_refs, uint32_t body_bytes)
+{
+    return values_off(n_refs) + body_bytes - (uint32_t)sizeof(record_tail_t);
 }
 
 record_tail_t record_tail(const ep_t *ep, const record_t *rec)

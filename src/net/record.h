@@ -135,7 +135,13 @@ typedef struct {
     uint32_t caller_rank; /* with rec->caller: who numbers, unique in the job */
 } record_tail_t;
 
+/* Fields that record_peek() looks at are written by this and the next two: it reads the old value or the new one, nothing between. */
+#define record_set(rec, field, value) __atomic_store_n(&(rec)->field, (value), __ATOMIC_RELAXED)
+
 struct ep;
+
+void record_set_ret(record_t *rec, mray_ref ret);
+void record_set_ref(const struct ep *ep, record_t *rec, unsigned i, mray_ref ref);
 
 /* Take a free record, BUILDING by ep, with room for n_refs refs and body_bytes of values. 0 when the pool is exhausted or
  * the body is over the limit. All fields but word are zero. */
@@ -148,5 +154,7 @@ record_ref_t *record_ref(const struct ep *ep, record_t *rec, unsigned i);
 void record_write(const struct ep *ep, record_t *rec, uint32_t off, const void *data, uint32_t bytes);
 void record_read(const struct ep *ep, const record_t *rec, uint32_t off, void *data, uint32_t bytes);
 record_tail_t record_tail(const struct ep *ep, const record_t *rec);
+/* Where the tail begins in the stream of the body; it lies in one record. */
+uint32_t record_tail_off(unsigned n_refs, uint32_t body_bytes);
 
 #endif

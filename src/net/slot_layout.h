@@ -76,6 +76,11 @@ _Static_assert(sizeof(slot_t) == 64, "a slot is one cache line");
 #define SLOT_RC_USED (UINT64_C(1) << 31)
 #define SLOT_RC_HOLDS (SLOT_RC_COUNT | SLOT_RC_CREATOR | SLOT_RC_PRODUCER)
 
+/* These fields are looked at by others before the slot is ready (a submitter's check of types, the repair after a death), who believe only
+ * what they find confirmed; written and looked at so, each is read whole. When the slot is ready they are plain. */
+#define slot_set(slot, field, value) __atomic_store_n(&(slot)->field, (value), __ATOMIC_RELAXED) /* kind, dtype, ndim, creator_index, bytes */
+#define slot_peek(slot, field) __atomic_load_n(&(slot)->field, __ATOMIC_RELAXED)
+
 static inline bool slot_rc_is_free(uint64_t rc) { return (rc & SLOT_RC_USED) == 0; }
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "arena.h"
 #include "payload.h"
+#include "record_peek.h"
 #include "slot.h"
 #include "worker.h"
 
@@ -18,11 +19,10 @@ static void count_items(const ep_t *ep, int place, unsigned *objects, unsigned *
     for (uint32_t i = 1; i < pool_high_water(&h->slots); i++)
         *objects += !slot_rc_is_free(atomic_load_explicit(&slot_at(ep, (sid_t)place << 24 | i)->rc, memory_order_relaxed));
     for (uint32_t i = 1; i < pool_high_water(&h->records); i++) {
-        const record_t *rec = record_at(ep, (rid_t)place << 24 | i);
-        uint64_t word = atomic_load_explicit(&rec->word, memory_order_relaxed);
-        record_state_t state = record_word_state(word);
-        bool task = rec->kind == RECORD_TASK || rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR;
-        *tasks += state != RECORD_FREE && state != RECORD_EXTENSION && task && (word & RECORD_WORD_DONE) == 0;
+        record_peek_t rec;
+        if (!record_peek_settled(ep, (rid_t)place << 24 | i, &rec)) continue;
+        bool task = rec.kind == RECORD_TASK || rec.kind == RECORD_METHOD || rec.kind == RECORD_ACTOR;
+        *tasks += task && (rec.word & RECORD_WORD_DONE) == 0;
     }
 }
 

@@ -230,8 +230,8 @@ int route_control(ep_t *ep, uint16_t agent_gid, uint32_t type, const void *body,
     record_t *rec;
     rid_t rid = record_alloc(ep, 0, bytes, &rec);
     if (rid == 0) return MRAY_ERR_LIMIT;
-    rec->kind = RECORD_CONTROL;
-    rec->fn = type;
+    record_set(rec, kind, RECORD_CONTROL);
+    record_set(rec, fn, type);
     record_write(ep, rec, 0, body, bytes);
     (void)route_push(ep, rid, rec, agent_gid);
     return MRAY_OK;

@@ -1,6 +1,8 @@
 /* runq.c: lanes, batch, claiming. */
 #include "runq.h"
 
+#include "tsan.h"
+
 enum { LANE_TAKE = RUNQ_BATCH };
 
 /* The queue lets go of a record claimed inline. Memory order: acq_rel, so that whoever frees sees all the other did. */
@@ -44,6 +46,7 @@ static void sort_inbox(ep_t *ep, ep_shared_t *sh)
         record_t *rec = record_at(ep, rid);
         rid_t next = atomic_load_explicit(&rec->next, memory_order_relaxed);
         unsigned lane = (rec->creator + (rec->creator >> 8) * 5u) % RUNQ_LANES; /* neighbours on a rank, and places, differ */
+        base_tsan_gives(&rec->word); /* whoever has the lock sorts; the queue's owner, in another process perhaps, runs it and frees it */
         atomic_store_explicit(&rec->next, 0, memory_order_relaxed);
         if (sh->lane_head[lane] == 0)
             sh->lane_head[lane] = rid;

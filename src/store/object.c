@@ -25,10 +25,10 @@ static bool fits_inline(const object_value_t *v)
 
 int object_reserve(ep_t *ep, sid_t sid, const object_value_t *v, void **data_p)
 {
-    slot_t *slot = slot_at(ep, sid);
+    slot_t *slot = slot_to_write(ep, sid);
     if (fits_inline(v)) {
-        slot->kind = SLOT_KIND_INLINE;
-        slot->bytes = v->bytes;
+        slot_set(slot, kind, SLOT_KIND_INLINE);
+        slot_set(slot, bytes, v->bytes);
         memset(slot->u.value, 0, sizeof slot->u.value);
         *data_p = slot->u.value;
     } else {
@@ -39,8 +39,8 @@ int object_reserve(ep_t *ep, sid_t sid, const object_value_t *v, void **data_p)
         header->metadata_bytes = v->metadata_bytes;
         *data_p = header + 1;
     }
-    slot->dtype = v->type.dtype;
-    slot->ndim = (uint8_t)v->ndim;
+    slot_set(slot, dtype, v->type.dtype);
+    slot_set(slot, ndim, (uint8_t)v->ndim);
     return MRAY_OK;
 }
 
@@ -56,25 +56,25 @@ int object_stage(ep_t *ep, sid_t sid, const object_value_t *v)
 
 void object_stage_error(ep_t *ep, sid_t sid, int error, const char *text)
 {
-    slot_t *slot = slot_at(ep, sid);
+    slot_t *slot = slot_to_write(ep, sid);
     uint64_t bytes = strlen(text) + 1;
     if (payload_alloc(ep, slot, bytes, 0, 0) == MRAY_OK) {
         memcpy(payload_at(ep, &slot->u.where) + 1, text, bytes);
     } else {
         log_error("the object store is full, so this error loses its text: %s", text);
-        slot->bytes = 0;
+        slot_set(slot, bytes, 0);
     }
-    slot->kind = SLOT_KIND_ERROR;
-    slot->dtype = (uint8_t)error;
-    slot->ndim = (uint8_t)(error >> 8);
+    slot_set(slot, kind, SLOT_KIND_ERROR);
+    slot_set(slot, dtype, (uint8_t)error);
+    slot_set(slot, ndim, (uint8_t)(error >> 8));
 }
 
 void object_unstage(ep_t *ep, sid_t sid)
 {
-    slot_t *slot = slot_at(ep, sid);
+    slot_t *slot = slot_to_write(ep, sid);
     if (slot->kind == SLOT_KIND_PAYLOAD || (slot->kind == SLOT_KIND_ERROR && slot->bytes != 0)) payload_free(ep, &slot->u.where);
-    slot->kind = SLOT_KIND_NONE;
-    slot->bytes = 0;
+    slot_set(slot, kind, SLOT_KIND_NONE);
+    slot_set(slot, bytes, 0);
 }
 
 void object_publish(ep_t *ep, sid_t sid)

@@ -48,8 +48,8 @@ static int alloc_at(ep_t *ep, int place, slot_t *slot, uint64_t bytes, uint64_t 
     if (status == MRAY_OK) {
         slot->u.where = (slot_where_t){.off = block.off, .rank = (uint32_t)ep->node->rank_of[place], .block = block.block,
                                        .metadata_bytes = (uint32_t)metadata_bytes};
-        slot->bytes = bytes;
-        slot->kind = SLOT_KIND_PAYLOAD;
+        slot_set(slot, bytes, bytes);
+        slot_set(slot, kind, SLOT_KIND_PAYLOAD);
     }
     arena_unlock(arena, ep->gid);
     return status;
@@ -105,6 +105,22 @@ void payload_given(const ep_t *ep, const slot_where_t *where)
     if (place >= 0) base_tsan_gives(payload_arena(ep, place));
 }
 
+/* The block of the arena of `rank` that a slot names. What names one stays as it is, since its lock is held; any other slot may be freed and get
+ * another value while it is read, so the generation must be the same afterwards. */
+static bool block_of(const slot_t *slot, uint32_t rank, arena_live_t *live)
+{
+    if (slot_rc_is_free(atomic_load_explicit(&slot->rc, memory_order_acquire))) return false;
+    uint32_t gen = atomic_load_explicit(&slot->gen, memory_order_relaxed);
+    uint8_t kind = slot_peek(slot, kind);
+    uint64_t bytes = slot_peek(slot, bytes);
+    if (kind != SLOT_KIND_PAYLOAD && (kind != SLOT_KIND_ERROR || bytes == 0)) return false;
+    uint32_t block = slot_peek(slot, u.where.block);
+    *live = (arena_live_t){.off = slot_peek(slot, u.where.off), .block = block, .bytes = payload_block_bytes(bytes, slot_peek(slot, u.where.metadata_bytes))};
+    if (slot_peek(slot, u.where.rank) != rank || block == 0) return false;
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&slot->gen, memory_order_relaxed) == gen && slot_peek(slot, kind) == kind;
+}
+
 /* Live blocks of rank's arena, from every slot of the node. */
 static size_t collect_live(const ep_t *ep, uint32_t rank, arena_live_t *live)
 {
@@ -112,13 +128,9 @@ static size_t collect_live(const ep_t *ep, uint32_t rank, arena_live_t *live)
     for (int p = 0; p < ep->node->n_node_ranks; p++) {
         uint32_t high = pool_high_water(&ep->node->segs[p].hdr->slots);
         for (uint32_t i = 1; i < high; i++) {
-            const slot_t *slot = slot_at(ep, (sid_t)p << 24 | i);
-            if (slot_rc_is_free(atomic_load_explicit(&slot->rc, memory_order_acquire))) continue;
-            bool has = slot->kind == SLOT_KIND_PAYLOAD || (slot->kind == SLOT_KIND_ERROR && slot->bytes != 0);
-            if (!has || slot->u.where.rank != rank || slot->u.where.block == 0) continue;
-            if (live != NULL)
-                live[n] = (arena_live_t){.off = slot->u.where.off, .block = slot->u.where.block,
-                                         .bytes = payload_block_bytes(slot->bytes, slot->u.where.metadata_bytes)};
+            arena_live_t block;
+            if (!block_of(slot_at(ep, (sid_t)p << 24 | i), rank, &block)) continue;
+            if (live != NULL) live[n] = block;
             n++;
         }
     }

@@ -37,6 +37,13 @@ slot_t *slot_at(const ep_t *ep, sid_t sid)
     return pool_item(seg, &seg->hdr->slots, sid & 0xffffff);
 }
 
+slot_t *slot_to_write(const ep_t *ep, sid_t sid)
+{
+    slot_t *slot = slot_at(ep, sid);
+    base_tsan_gets(&slot->rc); /* its last users may have been threads of this process, and who took it anew in another */
+    return slot;
+}
+
 int slot_find(const ep_t *ep, mray_ref ref, sid_t *sid_p)
 {
     const node_t *node = ep->node;
@@ -78,15 +85,18 @@ sid_t slot_alloc(ep_t *ep, uint32_t n)
         uint32_t g = atomic_load_explicit(&slot_at(ep, first + i)->gen, memory_order_relaxed);
         if (g > gen) gen = g;
     }
+    /* The generations, changed when the slots were freed, before what is written from here on: for an agent that looks at them (payload.c). */
+    atomic_thread_fence(memory_order_release);
     for (uint32_t i = 0; i < n; i++) {
         slot_t *slot = slot_at(ep, first + i);
         atomic_store_explicit(&slot->waiters, 0, memory_order_relaxed);
         atomic_store_explicit(&slot->state, SLOT_PENDING, memory_order_relaxed);
         atomic_store_explicit(&slot->gen, gen, memory_order_relaxed);
-        slot->kind = SLOT_KIND_NONE;
-        slot->dtype = slot->ndim = 0;
-        slot->creator_index = (uint8_t)(ep->gid & 0xff);
-        slot->bytes = 0;
+        slot_set(slot, kind, SLOT_KIND_NONE);
+        slot_set(slot, dtype, 0);
+        slot_set(slot, ndim, 0);
+        slot_set(slot, creator_index, (uint8_t)(ep->gid & 0xff));
+        slot_set(slot, bytes, 0);
         atomic_store_explicit(&slot->mark, 0, memory_order_relaxed);
         memset(&slot->u, 0, sizeof slot->u);
         atomic_store_explicit(&slot->rc, SLOT_RC_USED | SLOT_RC_CREATOR | SLOT_RC_PRODUCER, memory_order_release);
@@ -391,7 +401,7 @@ bool slot_add_waiter(ep_t *ep, sid_t sid, rid_t rid, unsigned i)
     uint64_t head = atomic_load_explicit(&slot->waiters, memory_order_acquire);
     do {
         if ((head & SLOT_WAITERS_DONE) != 0) return false;
-        ref->next_waiter = head;
+        __atomic_store_n(&ref->next_waiter, head, __ATOMIC_RELAXED); /* the record may be looked at: record_peek.h */
         /* Release: the firer sees the link and the record. */
     } while (!atomic_compare_exchange_weak_explicit(&slot->waiters, &head, (uint64_t)rid << 4 | i, memory_order_acq_rel, memory_order_acquire));
     return true;

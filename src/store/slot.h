@@ -27,6 +27,8 @@ void store_set_upcalls(const store_upcalls_t *upcalls);
 const store_upcalls_t *store_upcalls(void);
 
 slot_t *slot_at(const ep_t *ep, sid_t sid);
+/* The same for whoever is to write its value; see base/tsan.h. */
+slot_t *slot_to_write(const ep_t *ep, sid_t sid);
 /* The slot of a ref whose owner is on this node. Errors: INVALID_REF with a sentence (nil, other session, released).
  * *sid_p = 0 with MRAY_OK: the owner is on another node. */
 int slot_find(const ep_t *ep, mray_ref ref, sid_t *sid_p);
