@@ -145,6 +145,18 @@ void crew_kill(crew_t *crew, unsigned index)
     if (!crew->config.threads && pid != 0 && atomic_load(&sh->state) != EP_DEAD) kill((pid_t)pid, SIGKILL);
 }
 
+/* A worker that was killed as it called a spare one may have done so after that one's death was dealt with: no bit stands for nobody. */
+static void mend_worker_mask(const crew_t *crew)
+{
+    const node_t *node = crew->agent->node;
+    seg_header_t *h = node->segs[node->node_rank].hdr;
+    for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
+        for (uint64_t m = atomic_load(&h->worker_mask[w]); m != 0; m &= m - 1) {
+            uint16_t gid = ep_gid(node->node_rank, w * 64 + (unsigned)__builtin_ctzll(m));
+            if (!ep_is_open(ep_shared_at(node, gid))) ep_mask_clear(h->worker_mask, gid);
+        }
+}
+
 static void bury(crew_t *crew, unsigned index)
 {
     agent_t *agent = crew->agent;
@@ -157,6 +169,7 @@ static void bury(crew_t *crew, unsigned index)
     actors_on_death(agent->actors, gid);
     atomic_store(&sh->pid, 0);
     atomic_store(&sh->state, EP_UNUSED);
+    mend_worker_mask(crew);
     if (!actor) crew_want_worker(crew);
 }
 

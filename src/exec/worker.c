@@ -87,6 +87,12 @@ static bool wake_a_spare(ep_t *ep)
             if ((atomic_fetch_and(&h->spare_mask[w], ~(m & -m)) & (m & -m)) == 0) continue;
             ep_mask_set(h->worker_mask, gid);
             ep_mask_set(h->idle_mask, gid); /* it sleeps; the first push wakes it */
+            /* It may have died, and been recovered before its bit was set here; then the bit would stand for nobody. If another has the
+             * endpoint by now, it has become a worker. crew.c looks after bits that a caller killed here leaves. */
+            if (!ep_is_open(ep_shared_at(ep->node, gid))) {
+                ep_mask_clear(h->worker_mask, gid);
+                continue;
+            }
             ask_for_backlog(ep);
             return true;
         }
@@ -139,6 +145,8 @@ static void idle(ep_t *ep)
 {
     seg_header_t *h = ep->seg->hdr;
     ep_mask_set(h->idle_mask, ep->gid);
+    /* Made a worker in its predecessor's place while it joined as a spare one: it is one worker, not two. */
+    if (ep_mask_has(h->worker_mask, ep->gid) && ep_mask_has(h->spare_mask, ep->gid)) ep_mask_clear(h->spare_mask, ep->gid);
     bool spin = ep_may_spin(ep);
     for (int i = 0; spin && i < SPIN_TURNS && !has_work(ep); i++) base_cpu_relax();
     if (!has_work(ep)) {

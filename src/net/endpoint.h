@@ -159,6 +159,13 @@ static inline void ep_mask_clear(_Atomic uint64_t *mask, uint16_t gid)
 {
     atomic_fetch_and_explicit(&mask[(gid & 0xff) / 64], ~(1ull << (gid & 63)), memory_order_seq_cst);
 }
+/* Somebody serves it: not dead, not starting. A hint, as it may die at once. */
+static inline bool ep_is_open(const ep_shared_t *sh)
+{
+    uint32_t state = atomic_load(&sh->state);
+    return state == EP_RUNNING || state == EP_BLOCKED || state == EP_PARKED;
+}
+
 static inline bool ep_mask_has(_Atomic uint64_t *mask, uint16_t gid)
 {
     return atomic_load_explicit(&mask[(gid & 0xff) / 64], memory_order_relaxed) >> (gid & 63) & 1;

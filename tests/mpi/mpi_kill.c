@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_WORKERS = 1024 };
+enum { MAX_WORKERS = 1024, MAX_BEHIND = 8 };
 static const char MARK[] = "MRAY_TEST_ID=";
 
 static struct {
@@ -28,7 +28,7 @@ static struct {
     bool over;
     int n_steps, n_kills;
     uint64_t random;
-    int n_killed;
+    int n_killed, n_done;
 } killer = {.lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER};
 
 static size_t read_file(const char *pid, const char *name, char *buf, size_t n)
@@ -72,7 +72,7 @@ static void kill_one(void)
     if (n > 0 && kill(pids[check_random(&killer.random) % (uint64_t)n], SIGKILL) == 0) killer.n_killed++;
 }
 
-/* One kill for each n_steps / n_kills steps, a random while after the step. */
+/* One kill for each n_steps / n_kills steps, a random while after the step. The steps wait where the kills fall behind. */
 static void *killer_main(void *unused)
 {
     for (int k = 0; k < killer.n_kills; k++) {
@@ -83,6 +83,10 @@ static void *killer_main(void *unused)
         if (over) break;
         nanosleep(&(struct timespec){.tv_nsec = (long)(check_random(&killer.random) % 5000000)}, NULL);
         kill_one();
+        pthread_mutex_lock(&killer.lock);
+        killer.n_done = k + 1;
+        pthread_cond_broadcast(&killer.moved);
+        pthread_mutex_unlock(&killer.lock);
     }
     return unused;
 }
@@ -92,7 +96,8 @@ static void tell(int step, bool over)
     pthread_mutex_lock(&killer.lock);
     killer.step = step;
     killer.over = over;
-    pthread_cond_signal(&killer.moved);
+    pthread_cond_broadcast(&killer.moved);
+    while (!over && killer.n_done + MAX_BEHIND < step * killer.n_kills / killer.n_steps) pthread_cond_wait(&killer.moved, &killer.lock);
     pthread_mutex_unlock(&killer.lock);
 }
 
