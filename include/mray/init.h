@@ -63,7 +63,8 @@ MRAY_API int mray_init(int *argc, char ***argv, const mray_init_opts *opts);
  *  @cost    one fork */
 MRAY_API int mray_prefork(void);
 
-/** End the session: collective with mray_init_comm(), by the driver alone with mray_init(). Objects and actors end with it. A session that
+/** End the session: collective with mray_init_comm(), where it returns when all ranks have called it, and serves them until then; by the driver alone
+ *  with mray_init(). Objects and actors end with it. A session that
  *  mray_init() started may be followed by another one; MPI ends with the process.
  *  @return MRAY_OK, MRAY_ERR_NOT_INITIALIZED; usable as main's result
  *  @context the thread that called init, outside tasks
@@ -75,10 +76,10 @@ MRAY_API int mray_finalize(void);
  *  @cost    one load */
 MRAY_API int mray_is_initialized(void);
 
-/** Do what there is to do for the runtime in this process: needed only where MPI allows one thread (FUNNELED) and the program is not inside mray
- *  calls for long.
+/** Do what there is to do for the runtime in this process: needed only in a session of several nodes on a communicator of the program's, where MPI was
+ *  started with less than MPI_THREAD_MULTIPLE, while the program is not inside mray calls for long.
  *  @return number of things done; 0 when idle; negative never
- *  @context the initialising thread; any thread where MPI was initialised for it
+ *  @context any thread; with MPI_THREAD_SERIALIZED none other may be inside MPI or mray, below that only the initialising thread does anything
  *  @cost    a microsecond when idle */
 MRAY_API int mray_progress(void);
 

@@ -31,9 +31,14 @@ MRAY_API int mray_init_on(const void *mpi_comm_p, const mray_init_opts *opts);
  *  The communicator is duplicated: the session's messages never meet the program's. MPI is not finalised by mray_finalize(), which is collective
  *  over comm, too, and must come before MPI_Finalize().
  *
- *  Thread level: with MPI_THREAD_SERIALIZED the program must not call MPI while another thread does, and the session has one of its own that
- *  does: use MPI_THREAD_MULTIPLE where the program goes on calling MPI during a session of several nodes. With less than SERIALIZED there is
- *  no such thread: progress is made inside mray calls and mray_progress(), on the thread that initialised MPI.
+ *  Thread level, in a session of several nodes (on one node nothing of the session calls MPI between init and finalize):
+ *    MULTIPLE    a thread of the session makes progress; the program calls MPI as it likes.
+ *    SERIALIZED  no thread of the session calls MPI. Progress is made inside mray calls and mray_progress(), which count as MPI calls: none may run
+ *                while another thread is in MPI or in mray.
+ *    FUNNELED    as SERIALIZED, and only the thread that called this makes progress. Other threads may call mray; what they wait for comes
+ *                when that thread calls mray, too.
+ *  Below MULTIPLE a rank that is inside MPI, or computes for long, serves nobody: call mray_progress() in between, and wait for other ranks
+ *  by MPI_Test and mray_progress() in turn. mray_finalize() serves until every rank has called it.
  *  Workers are processes only if mray_prefork() ran before MPI_Init(), else threads.
  *  @param comm  an intracommunicator; MPI is initialised, not finalised, with MPI_THREAD_FUNNELED at least
  *  @param opts  NULL for the defaults; the same on every rank but for resources

@@ -62,10 +62,16 @@ ep_t *session_endpoint(const char *what)
     return ep;
 }
 
+/* MPI may allow the initialising thread only. The others wait for it, as those of worker processes do. */
+static bool may_drive(const session_t *s, const ep_t *ep)
+{
+    return ep == s->main_ep || !s->node->multi_node || !net_info(s->net)->one_thread;
+}
+
 static bool drive(ep_t *ep, uint64_t *sleep_ns_p)
 {
-    (void)ep;
     agent_t *agent = session_now->agent;
+    if (!may_drive(session_now, ep)) return false;
     if (pthread_mutex_trylock(&agent->lock) != 0) {
         *sleep_ns_p = 100000; /* the helper is at it */
         return false;
@@ -188,6 +194,12 @@ static int prepare(const mray_init_opts *opts, bool embedded, session_t **s_p)
     return MRAY_OK;
 }
 
+/* Where MPI allows no thread of ours, progress is made inside mray calls. */
+static int start_helper(session_t *s)
+{
+    return s->node->multi_node && net_info(s->net)->polled_only ? MRAY_OK : agent_start_helper(s->agent);
+}
+
 /* ---- node ranks of mray_init ---- */
 
 static void end_session(session_t *s);
@@ -265,7 +277,7 @@ int mray_init(int *argc, char ***argv, const mray_init_opts *opts)
     session_now = s;
     status = start(s, opts);
     if (net_info(s->net)->rank != 0) serve_sessions(s, opts, status);
-    if (status == MRAY_OK) status = agent_start_helper(s->agent);
+    if (status == MRAY_OK) status = start_helper(s);
     if (status != MRAY_OK) {
         (void)say(status);
         close_and_undo(s);
@@ -289,8 +301,7 @@ int mray_init_on(const void *mpi_comm_p, const mray_init_opts *opts)
     log_set_rank(net_info(s->net)->rank);
     session_now = s;
     status = start(s, opts);
-    /* With several nodes and an MPI that allows one thread only, progress is made inside mray calls. */
-    if (status == MRAY_OK && !(s->node->multi_node && net_info(s->net)->polled_only)) status = agent_start_helper(s->agent);
+    if (status == MRAY_OK) status = start_helper(s);
     if (status != MRAY_OK) {
         (void)say(status);
         close_and_undo(s);
@@ -328,6 +339,8 @@ int mray_finalize(void)
         for (int r = 1; r < s->node->n_ranks; r++) agent_send(s->agent, r, CONTROL_STOP_NODE, NULL, 0);
         while (s->node->multi_node && net_busy(s->net)) net_poll(s->net);
         pthread_mutex_unlock(&s->agent->lock);
+    } else {
+        agent_leave(s->agent);
     }
     end_session(s);
     return MRAY_OK;
@@ -341,7 +354,7 @@ int mray_is_initialized(void)
 int mray_progress(void)
 {
     session_t *s = session_now;
-    if (s == NULL || pthread_mutex_trylock(&s->agent->lock) != 0) return 0;
+    if (s == NULL || !may_drive(s, ep_self) || pthread_mutex_trylock(&s->agent->lock) != 0) return 0;
     int n = agent_round(s->agent);
     pthread_mutex_unlock(&s->agent->lock);
     return n;

@@ -72,6 +72,27 @@ static void on_stop_node(agent_t *agent, int src_rank, const void *body, uint32_
     atomic_store(&agent->stop, true);
 }
 
+static void on_leave(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+{
+    (void)src_rank, (void)body, (void)bytes;
+    if (++agent->n_leaving < agent->node->n_ranks) return;
+    for (int r = agent->node->n_ranks; r-- > 0;) agent_send(agent, r, CONTROL_STOP_NODE, NULL, 0);
+}
+
+void agent_leave(agent_t *agent)
+{
+    pthread_mutex_lock(&agent->lock);
+    agent_send(agent, 0, CONTROL_LEAVE, NULL, 0);
+    pthread_mutex_unlock(&agent->lock);
+    ep_wake(agent->ep->sh);
+    if (agent->has_helper) {
+        pthread_join(agent->helper, NULL);
+        agent->has_helper = false;
+    } else {
+        agent_serve(agent);
+    }
+}
+
 int agent_create(node_t *node, net_t *net, agent_t **agent_p)
 {
     agent_t *agent = calloc(1, sizeof *agent);
@@ -94,6 +115,7 @@ int agent_create(node_t *node, net_t *net, agent_t **agent_p)
         return status;
     }
     agent_register(agent, CONTROL_STOP_NODE, on_stop_node);
+    agent_register(agent, CONTROL_LEAVE, on_leave);
     request_register(agent);
     for (uint16_t t = 1; t < CONTROL_N; t++) net_register_handler(net, t, on_item, agent);
     agent_here = agent;

@@ -41,6 +41,7 @@ typedef struct agent {
     _Atomic uint64_t nap_ns; /* how long it may sleep, as the last round found */
     _Atomic bool stop;   /* the session ends: agent_serve() returns */
     bool peer_lost;
+    int n_leaving;       /* rank 0: CONTROL_LEAVE so far */
     pthread_t helper;
     bool has_helper;
 } agent_t;
@@ -61,6 +62,8 @@ void agent_serve(agent_t *agent);
 /* agent_serve() in a thread of its own. Errors: SYSTEM. */
 int agent_start_helper(agent_t *agent);
 void agent_stop_helper(agent_t *agent);
+/* The end of a session that every rank ends: goes on serving until all have called this, since until then others may need something of this rank. */
+void agent_leave(agent_t *agent);
 /* Give ready records to workers, or keep them until there is one. With the lock. */
 void agent_dispatch(agent_t *agent, rid_t rid);
 

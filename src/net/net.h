@@ -65,7 +65,8 @@ typedef struct {
     const int *node_ranks;       /* n_node_ranks ranks of this node, ascending */
     bool multi_node;
     bool owns_mpi;               /* this library called MPI_Init, and calls MPI_Finalize */
-    bool polled_only;            /* thread level FUNNELED or less: only the initialising thread may call in */
+    bool polled_only;            /* no thread but the program's may call in: less than SERIALIZED, or less than MULTIPLE on a lent communicator */
+    bool one_thread;             /* less than SERIALIZED: only the initialising thread may */
     net_bulk_t bulk;             /* large reads; set by net_attach_segment() */
     net_bulk_t bulk_small;       /* reads of at most NET_BULK_INLINE_BYTES; set likewise */
 } net_info_t;

@@ -263,7 +263,8 @@ static int open_on(MPI_Comm from, bool owns_mpi, net_t **net_p)
         return status;
     }
     mpi->net.info.owns_mpi = owns_mpi;
-    mpi->net.info.polled_only = level < MPI_THREAD_SERIALIZED;
+    mpi->net.info.one_thread = level < MPI_THREAD_SERIALIZED;
+    mpi->net.info.polled_only = mpi->net.info.one_thread || (!owns_mpi && level < MPI_THREAD_MULTIPLE);
     *net_p = &mpi->net;
     return MRAY_OK;
 }

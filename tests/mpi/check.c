@@ -110,7 +110,7 @@ int check_finish(void)
     remove_folder();
     if (mray_is_initialized()) CHECK_OK(mray_finalize());
     int n = atomic_load(&n_failed);
-    printf("%s: %d failures, %.2f s\n", program_invocation_short_name, n, check_seconds() - started);
+    printf("%s: %d failures, %.2f s\n", program_invocation_short_name, n, started > 0 ? check_seconds() - started : 0);
     return n == 0 ? 0 : 1;
 }
 

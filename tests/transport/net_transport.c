@@ -422,7 +422,8 @@ static void open_session(const char *mode, int *argc, char ***argv, MPI_Comm len
     my_rank = info->rank;
     log_set_rank(my_rank);
     CHECK(info->owns_mpi == (lent == MPI_COMM_NULL && net_under_launcher()));
-    CHECK(info->polled_only == (strcmp(mode, "funneled") == 0));
+    CHECK(info->one_thread == (strcmp(mode, "funneled") == 0));
+    CHECK(info->polled_only == (strcmp(mode, "funneled") == 0 || strcmp(mode, "comm") == 0));
 }
 
 int main(int argc, char **argv)
