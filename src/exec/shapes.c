@@ -145,13 +145,16 @@ static void withdraw_idle(shapes_t *s)
     }
 }
 
-/* Spare workers fill the mask up. */
+/* Spare workers fill the mask up; without one another is made, since a worker that blocked while fewer were wanted was not replaced. */
 static void fill_mask(shapes_t *s)
 {
     seg_header_t *h = header(s);
     while (worker_count(h) < (int)atomic_load(&h->n_workers)) {
         uint16_t gid = take_bit(s, h->spare_mask);
-        if (gid == 0) return;
+        if (gid == 0) {
+            crew_want_worker(s->agent->crew);
+            return;
+        }
         ep_mask_set(h->worker_mask, gid);
         ep_mask_set(h->idle_mask, gid);
     }

@@ -84,15 +84,13 @@ static bool wake_a_spare(ep_t *ep)
     for (unsigned w = 0; w < SEG_MASK_WORDS; w++) {
         for (uint64_t m = atomic_load(&h->spare_mask[w]); m != 0; m &= m - 1) {
             uint16_t gid = ep_gid(ep->node->node_rank, w * 64 + (unsigned)__builtin_ctzll(m));
-            if ((atomic_fetch_and(&h->spare_mask[w], ~(m & -m)) & (m & -m)) == 0) continue;
+            if (!ep_mask_take(h->spare_mask, gid)) continue;
             ep_mask_set(h->worker_mask, gid);
             ep_mask_set(h->idle_mask, gid); /* it sleeps; the first push wakes it */
-            /* It may have died, and been recovered before its bit was set here; then the bit would stand for nobody. If another has the
-             * endpoint by now, it has become a worker. crew.c looks after bits that a caller killed here leaves. */
-            if (!ep_is_open(ep_shared_at(ep->node, gid))) {
-                ep_mask_clear(h->worker_mask, gid);
-                continue;
-            }
+            /* It may have died and been recovered before its bit was set here, or have blocked in a shaped task: then the bit would stand for nobody.
+             * Either it is taken back here, or the other took it as it blocked, and called a replacement. If another has a dead one's endpoint by
+             * now, it has become a worker. crew.c looks after bits that a caller killed here leaves. */
+            if (atomic_load(&ep_shared_at(ep->node, gid)->state) != EP_RUNNING && ep_mask_take(h->worker_mask, gid)) continue;
             ask_for_backlog(ep);
             return true;
         }
@@ -104,8 +102,7 @@ void worker_block(ep_t *ep)
 {
     seg_header_t *h = ep->seg->hdr;
     atomic_store(&ep->sh->state, EP_BLOCKED);
-    bool ran = ep_mask_has(h->worker_mask, ep->gid);
-    ep_mask_clear(h->worker_mask, ep->gid);
+    bool ran = ep_mask_take(h->worker_mask, ep->gid); /* after the state: wake_a_spare() sets the bit before it looks at the state */
     ep_mask_clear(h->spare_mask, ep->gid);
     tell_waiting(ep, -1);
     if (ran && !wake_a_spare(ep)) (void)route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_SPAWN, NULL, 0);

@@ -166,6 +166,13 @@ static inline bool ep_is_open(const ep_shared_t *sh)
     return state == EP_RUNNING || state == EP_BLOCKED || state == EP_PARKED;
 }
 
+/* Clears the bit; true for the one caller that found it set. */
+static inline bool ep_mask_take(_Atomic uint64_t *mask, uint16_t gid)
+{
+    uint64_t bit = 1ull << (gid & 63);
+    return (atomic_fetch_and(&mask[(gid & 0xff) / 64], ~bit) & bit) != 0;
+}
+
 static inline bool ep_mask_has(_Atomic uint64_t *mask, uint16_t gid)
 {
     return atomic_load_explicit(&mask[(gid & 0xff) / 64], memory_order_relaxed) >> (gid & 63) & 1;
