@@ -34,6 +34,7 @@ typedef struct bench {
     int n_workers, n_nodes; /* of the open session */
     const struct bench_case *now;
     const char *note; /* goes into the next row */
+    bool unclear;     /* the next row's ratio cannot be judged; note says why */
     double case_s; /* when it began */
 } bench_t;
 

@@ -9,6 +9,7 @@
 #include "cases.h"
 #include "measure.h"
 #include "metg.h"
+#include "probe.h"
 #include "ranks.h"
 #include "refs.h"
 
@@ -49,6 +50,7 @@ static const bench_case_t cases[] = {
     {"oversubscribed", "task_async on 8 ranks", case_oversubscribed, .min_ranks = 8},
     {"process_vs_thread", "task_sync and task_async with worker processes and with threads", case_process_vs_thread, .min_ranks = 2},
     {"remote_task", "task_sync and task_async with the only worker on another host", case_remote_task, .min_ranks = 2, .min_hosts = 2},
+    {"startup", "mray_init and mray_finalize of 4 ranks", NULL, .skip = "needs runs of its own, in turn with MPI's; bench/run makes them"},
     {"tracing", "task_async with the event trace on", NULL, .skip = "mray has no event trace yet"},
 #ifdef BENCH_SCHED_SCALE
     {"sched_scale", "decisions of the scheduler for 10 to 10,000 nodes, behind a network in memory", case_sched_scale, .min_ranks = 1},
@@ -164,7 +166,7 @@ const ranks_op_fn ranks_ops[N_OPS] = {
 /* ---- options ---- */
 
 typedef struct {
-    const char *names, *json;
+    const char *names, *json, *probe;
     int reps;
     bool quick, list, lose_one;
 } options_t;
@@ -178,6 +180,7 @@ static _Noreturn void usage(const char *complaint)
             "  --json   rows and the machine as JSON\n"
             "  --reps   repetitions of value and reference, %d to %d, in turn (default %d; with --quick 1 and up, default %d)\n"
             "  --quick  a hundredth of the work: to see that it runs, not how fast\n"
+            "  --probe  for bench/run and the tests: a measurement that has the process for itself\n"
             "  --lose-one  for tests: one execution a worker is not counted, so that the run must fail\n",
             BENCH_MIN_REPS, BENCH_MAX_REPS, BENCH_MIN_REPS, BENCH_QUICK_REPS);
     exit(complaint != NULL ? 2 : 0);
@@ -190,6 +193,7 @@ static options_t parse(int argc, char **argv)
         bool more = i + 1 < argc;
         if (strcmp(argv[i], "--case") == 0 && more) o.names = argv[++i];
         else if (strcmp(argv[i], "--json") == 0 && more) o.json = argv[++i];
+        else if (strcmp(argv[i], "--probe") == 0 && more) o.probe = argv[++i];
         else if (strcmp(argv[i], "--reps") == 0 && more) o.reps = atoi(argv[++i]);
         else if (strcmp(argv[i], "--quick") == 0) o.quick = true;
         else if (strcmp(argv[i], "--list") == 0) o.list = true;
@@ -306,10 +310,11 @@ int main(int argc, char **argv)
         return 0;
     }
     lose_one = o.lose_one; /* before the zygote: workers inherit it */
+    set_mpi();
     counters = mmap(NULL, sizeof *counters, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (counters == MAP_FAILED) bench_die("no memory for the counters");
+    if (o.probe != NULL) return probe_run(o.probe, &argc, &argv);
     BENCH_OK(mray_prefork());
-    set_mpi();
     MPI_Init_thread(&argc, &argv, MPI_THREAD_SERIALIZED, &level);
     MPI_Comm_rank(MPI_COMM_WORLD, &b.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &b.n_ranks);

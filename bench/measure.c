@@ -66,14 +66,14 @@ static const char *mode_name(const bench_t *b)
     return variable != NULL && strcmp(variable, "thread") == 0 ? "thread" : "process";
 }
 
-static void print_row(const row_t *row, const sample_t *v, const sample_t *r, double judged)
+static void print_row(const row_t *row, const sample_t *v, const sample_t *r, double judged, bool unclear)
 {
     char reference[64] = "-", ratio[32] = "-";
     if (r != NULL) {
         snprintf(reference, sizeof reference, "%.4g", r->median);
         snprintf(ratio, sizeof ratio, "%.3f", judged);
     }
-    const char *verdict = row->must <= 0 ? "" : judged <= row->aim ? "aim" : judged <= row->must ? "must" : "MISSED";
+    const char *verdict = row->must <= 0 ? "" : unclear ? "?" : judged <= row->aim ? "aim" : judged <= row->must ? "must" : "MISSED";
     printf("%-28s %11.4g %-6s %11s %8s  %-6s must %g aim %g  [%.4g .. %.4g]\n", row->name, v->median, row->unit, reference, ratio, verdict, row->must,
            row->aim, v->min, v->max);
     fflush(stdout);
@@ -104,12 +104,14 @@ void measure_keep(bench_t *b, const row_t *row, const sample_t *v, const sample_
     json_object_set_new(json, "worker_mode", json_string(mode_name(b)));
     json_object_set_new(json, "quick", json_boolean(b->quick));
     json_object_set_new(json, "fake_hosts", json_boolean(b->fake_hosts));
+    if (b->unclear) json_object_set_new(json, "unclear", json_true());
     if (b->note != NULL) {
         json_object_set_new(json, "note", json_string(b->note));
         printf("%s: %s\n", row->name, b->note);
         b->note = NULL;
     }
-    print_row(row, v, r, r != NULL ? ratio : v->median);
+    print_row(row, v, r, r != NULL ? ratio : v->median, b->unclear);
+    b->unclear = false;
 }
 
 void measure_skip(bench_t *b, const char *name, const char *fmt, ...)

@@ -63,7 +63,8 @@ static double bytes_each(void (*make)(mray_ref *refs, int64_t n), mray_ref *refs
     forget_references();
     make(refs, n);
     uint64_t some = referenced_bytes() - (uint64_t)n * sizeof *refs; /* the list of refs is the benchmark's */
-    return some > none ? (double)(some - none) / (double)n : 0;
+    if (some <= none) bench_die("no page was referenced by %lld new things", (long long)n);
+    return (double)(some - none) / (double)n;
 }
 
 static mray_ref gate;
@@ -88,7 +89,7 @@ static mray_ref *new_refs(int64_t n)
 static double task_bytes(bench_t *b, const void *arg)
 {
     (void)arg;
-    int64_t n = bench_count(b, 200000);
+    int64_t n = b->quick ? 50000 : 200000;
     void *data;
     mray_ref *refs = new_refs(n);
     (void)ranks_open(b, &all_ranks);
@@ -112,7 +113,7 @@ static double task_bytes(bench_t *b, const void *arg)
 static double object_bytes(bench_t *b, const void *arg)
 {
     (void)arg;
-    int64_t n = bench_count(b, 200000), x = -1;
+    int64_t n = b->quick ? 50000 : 200000, x = -1;
     mray_ref *refs = new_refs(n);
     (void)ranks_open(b, &all_ranks);
     double bytes = bytes_each(make_objects, refs, n);

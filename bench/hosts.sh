@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# hosts.sh HOSTS RANKS PROGRAM [ARG...]: mpirun on hosts made of network namespaces, RANKS ranks on each (tests/cluster/nshosts.sh).
+# Exit code 77 with a reason where such hosts cannot be made.
+here=$(dirname "$(readlink -f "$0")")
+source "$here/../tests/cluster/nshosts.sh"
+hosts_up "$1"
+hosts_mpirun --host "$(hosts_list "$2")" "${@:3}"
