@@ -299,6 +299,15 @@ static void set_mpi(void)
     if (text != NULL && atoi(text) > sysconf(_SC_NPROCESSORS_ONLN)) setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
 }
 
+/* On several hosts a session needs a thread that polls MPI beside the program's, as a job of mray_init() has one. On one host it needs none, and
+ * MPI is spared the locks. */
+static int thread_level(void)
+{
+    const char *size = getenv("OMPI_COMM_WORLD_SIZE"), *local = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+    bool one_host = size == NULL || local == NULL || atoi(size) == atoi(local);
+    return one_host && getenv("MRAY_FAKE_NODE_RANKS") == NULL ? MPI_THREAD_SERIALIZED : MPI_THREAD_MULTIPLE;
+}
+
 int main(int argc, char **argv)
 {
     options_t o = parse(argc, argv);
@@ -315,9 +324,10 @@ int main(int argc, char **argv)
     if (counters == MAP_FAILED) bench_die("no memory for the counters");
     if (o.probe != NULL) return probe_run(o.probe, &argc, &argv);
     BENCH_OK(mray_prefork());
-    MPI_Init_thread(&argc, &argv, MPI_THREAD_SERIALIZED, &level);
+    MPI_Init_thread(&argc, &argv, thread_level(), &level);
     MPI_Comm_rank(MPI_COMM_WORLD, &b.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &b.n_ranks);
+    if (level < thread_level()) bench_die("MPI gives thread level %d, not %d", level, thread_level());
     if (b.n_ranks > RANKS_MAX) bench_die("%d ranks; %d are possible", b.n_ranks, RANKS_MAX);
     find_hosts(&b);
     ranks_start(&b);

@@ -117,6 +117,13 @@ static double read_window(MPI_Win window, char *buf, uint64_t bytes, int n)
     return (bench_seconds() - start) / n * 1e6;
 }
 
+bool refs_has_windows(const bench_t *b)
+{
+    int level;
+    MPI_Query_thread(&level);
+    return b->n_hosts == 1 || b->fake_hosts || level < MPI_THREAD_MULTIPLE;
+}
+
 void refs_op_pull(bench_t *b, const ranks_command_t *command, ranks_reply_t *reply)
 {
     uint64_t bytes = (uint64_t)command->i[0];
@@ -134,7 +141,7 @@ void refs_op_pull(bench_t *b, const ranks_command_t *command, ranks_reply_t *rep
 
     MPI_Win window;
     MPI_Comm_set_errhandler(pair, MPI_ERRORS_RETURN);
-    refused = MPI_Win_create(buf, (MPI_Aint)bytes, 1, MPI_INFO_NULL, pair, &window) != MPI_SUCCESS;
+    refused = !refs_has_windows(b) || MPI_Win_create(buf, (MPI_Aint)bytes, 1, MPI_INFO_NULL, pair, &window) != MPI_SUCCESS;
     reply->x[1] = INFINITY;
     if (!refused) {
         MPI_Win_lock_all(MPI_MODE_NOCHECK, window);

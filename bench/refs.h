@@ -10,6 +10,8 @@ double refs_ping_pong_us(bench_t *b, const void *arg);
 
 /* Mean time to read `bytes` of rank 1 into a buffer of rank 0, n times: the better of MPI_Rget, rank 1 polling, and request and answer. */
 double refs_pull_us(bench_t *b, uint64_t bytes, int n);
+/* Has MPI windows between these ranks? Over TCP, Open MPI 4 has none with MPI_THREAD_MULTIPLE. */
+bool refs_has_windows(const bench_t *b);
 /* MPI_Bcast of rank 0's buffer to all ranks, until the last has it. */
 double refs_bcast_us(bench_t *b, uint64_t bytes);
 
