@@ -219,6 +219,8 @@ static _Noreturn void serve_sessions(session_t *s, const mray_init_opts *opts, i
 {
     for (;;) {
         if (status == MRAY_OK) {
+            /* This thread is the agent now: counted once among those that are awake, or nobody here would ever spin. */
+            ep_mask_clear(s->main_ep->seg->hdr->awake_mask, s->main_ep->gid);
             agent_serve(s->agent);
             end_session(s);
         } else {
