@@ -98,7 +98,8 @@ typedef struct mray_info {
  *  @cost    a few loads */
 MRAY_API int mray_get_info(mray_info *info_p);
 
-/** A few lines of text about this session, for people: ranks, workers, tasks, objects, bytes.
+/** A few lines of text about this session, for people: ranks, workers, tasks, objects, bytes of this node; at rank 0 also how all ranks are: alive or
+ *  suspect, heard when, busy with what.
  *  @param buf       buf_bytes bytes; always ends in NUL
  *  @return the length it would have had, as snprintf
  *  @context any thread of an endpoint

@@ -12,6 +12,7 @@
 #include "crew.h"
 #include "error.h"
 #include "functions.h"
+#include "heartbeat.h"
 #include "log.h"
 #include "object.h"
 #include "standby.h"
@@ -115,6 +116,7 @@ static int start_agent(session_t *s)
     upcalls_install();
     object_full_wait_ns = s->config.store_full_ms * 1000000u;
     int status = agent_create(s->node, s->net, &s->agent);
+    if (status == MRAY_OK) status = heartbeat_create(s->agent, s->config.node_suspect_ms * 1000000u, s->config.node_dead_ms * 1000000u, &s->agent->heartbeat);
     if (status == MRAY_OK) status = ep_open(s->node, SEG_EP_MAIN, EP_KIND_USER, false, &s->main_ep);
     if (status != MRAY_OK) return status;
     ep_self = s->main_ep;

@@ -18,6 +18,8 @@ typedef struct {
     uint64_t max_objects;      /* MRAY_MAX_OBJECTS, default 4194304, 1024 .. 16777216 */
     uint64_t store_full_ms;    /* MRAY_STORE_FULL_TIMEOUT, default 10000, ms */
     uint64_t unschedulable_ms; /* MRAY_UNSCHEDULABLE_TIMEOUT, default 5000, ms: how long a task may wait for resources that no node has */
+    uint64_t node_suspect_ms;  /* MRAY_NODE_SUSPECT_TIMEOUT, default 10000, ms */
+    uint64_t node_dead_ms;     /* MRAY_NODE_DEAD_TIMEOUT, default 60000, ms; 0: never */
     const char *bulk;          /* MRAY_BULK: auto | rma | pull */
     uint64_t fake_node_ranks;  /* MRAY_FAKE_NODE_RANKS; 0: nodes are hosts */
     bool print_binding;        /* MRAY_PRINT_BINDING: 0 | 1 */

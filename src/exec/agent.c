@@ -6,6 +6,7 @@
 #include "crew.h"
 #include "error.h"
 #include "head.h"
+#include "heartbeat.h"
 #include "kv_service.h"
 #include "leases.h"
 #include "log.h"
@@ -22,8 +23,6 @@
 #include <stdlib.h>
 
 enum { BALANCE_AT_A_TIME = 64 };
-/* On one node nothing but a dead zygote needs a look without being woken. */
-static const uint64_t LONG_SLEEP_NS = 1000000000u;
 
 agent_t *agent_here;
 
@@ -38,6 +37,7 @@ void agent_register(agent_t *agent, control_type_t type, agent_handler_fn fn)
 static void on_item(void *ctx, int src_rank, const net_item_t *item, const void *data)
 {
     agent_t *agent = ctx;
+    heartbeat_note(agent, src_rank);
     if (item->type < CONTROL_N && handlers[item->type] != NULL)
         handlers[item->type](agent, src_rank, data, item->bytes);
     else
@@ -126,6 +126,7 @@ int agent_create(node_t *node, net_t *net, agent_t **agent_p)
 void agent_destroy(agent_t *agent)
 {
     if (agent == NULL) return;
+    heartbeat_destroy(agent->heartbeat);
     kv_service_destroy(agent->kv);
     head_destroy(agent->head);
     leases_destroy(agent->leases);
@@ -270,7 +271,9 @@ int agent_round(agent_t *agent)
     uint64_t shapes_ns = shapes_nap_ns(agent->shapes), leases_ns = leases_nap_ns(agent->leases);
     atomic_store_explicit(&agent->nap_ns, shapes_ns < leases_ns ? shapes_ns : leases_ns, memory_order_relaxed);
     n += proxies_round(agent->proxies);
+    heartbeat_round(agent->heartbeat);
     if (agent->node->multi_node) n += net_poll(agent->net);
+    n = heartbeat_discount(agent->heartbeat, n);
     holderlock_stuck_fn = outer;
     return n;
 }
@@ -307,7 +310,7 @@ void agent_serve(agent_t *agent)
             continue;
         }
         if (!agent->node->multi_node) {
-            sleep_until_woken(agent, LONG_SLEEP_NS);
+            sleep_until_woken(agent, heartbeat_nap_ns(agent->heartbeat)); /* nothing but a dead zygote and a sign of life needs a look */
             continue;
         }
         agent->ladder.may_spin = ep_may_spin(agent->ep);

@@ -22,6 +22,7 @@ typedef struct shapes shapes_t;
 typedef struct leases leases_t;
 typedef struct head head_t;
 typedef struct kv kv_t;
+typedef struct heartbeat heartbeat_t;
 
 typedef struct agent {
     ep_t *ep; /* used under the lock only */
@@ -36,6 +37,8 @@ typedef struct agent {
     leases_t *leases; /* where tasks of this rank may run */
     kv_t *kv;         /* rank 0: the key-value store; else NULL */
     head_t *head;     /* rank 0: the cluster's tables; else NULL */
+    heartbeat_t *heartbeat; /* NULL until the session has made it */
+    uint8_t *heard;   /* rank 0: by rank, a message came */
     rid_t backlog_head, backlog_tail; /* ready tasks that found no worker */
     idle_ladder_t ladder;
     _Atomic uint64_t nap_ns; /* how long it may sleep, as the last round found */

@@ -14,7 +14,7 @@
 
 static const char *const variables[] = {
     "MRAY_STORE_BYTES",        "MRAY_NUM_WORKERS",           "MRAY_WORKERS", "MRAY_LOG",           "MRAY_RESOURCES",    "MRAY_MAX_TASKS", "MRAY_MAX_OBJECTS",
-    "MRAY_STORE_FULL_TIMEOUT", "MRAY_UNSCHEDULABLE_TIMEOUT", "MRAY_BULK",    "MRAY_FAKE_NODE_RANKS", "MRAY_PRINT_BINDING", "MRAY_PRINT_CONFIG", "MRAY_BIND",
+    "MRAY_STORE_FULL_TIMEOUT", "MRAY_UNSCHEDULABLE_TIMEOUT", "MRAY_NODE_SUSPECT_TIMEOUT", "MRAY_NODE_DEAD_TIMEOUT", "MRAY_BULK",    "MRAY_FAKE_NODE_RANKS", "MRAY_PRINT_BINDING", "MRAY_PRINT_CONFIG", "MRAY_BIND",
 };
 
 static int clear_environment(void **state)
@@ -44,6 +44,8 @@ static void test_defaults_are_as_documented(void **state)
     assert_int_equal(config.max_objects, 4194304);
     assert_int_equal(config.store_full_ms, 10000);
     assert_int_equal(config.unschedulable_ms, 5000);
+    assert_int_equal(config.node_suspect_ms, 10000);
+    assert_int_equal(config.node_dead_ms, 60000);
     assert_string_equal(config.bulk, "auto");
     assert_int_equal(config.fake_node_ranks, 0);
     assert_false(config.print_binding);
@@ -100,6 +102,7 @@ static void test_bad_value_names_variable_value_and_what_is_possible(void **stat
         {"MRAY_LOG", "loud", "error, warn, info, debug"},
         {"MRAY_BULK", "RMA", "auto, rma, pull"},
         {"MRAY_BIND", "yes", "0, 1"},
+        {"MRAY_NODE_SUSPECT_TIMEOUT", "50", "100 .. 86400000 ms"},
         {"MRAY_FAKE_NODE_RANKS", "-2", "0, 1 .. 65536"},
         {"MRAY_FAKE_NODE_RANKS", "two", "0, 1 .. 65536"},
         {"MRAY_STORE_BYTES", "lots", "0, 1M .. 64T bytes"},
