@@ -24,6 +24,9 @@ void case_returns_3k(bench_t *b);
 void case_get_10k(bench_t *b);
 void case_wait_1k(bench_t *b);
 
+/* sched_scale.c */
+void case_sched_scale(bench_t *b);
+
 /* actors.c */
 void case_actor_sync(bench_t *b);
 void case_actor_async(bench_t *b);

@@ -134,6 +134,11 @@ node_table_t *head_nodes(const head_t *head)
     return head->nodes;
 }
 
+const lease_table_t *head_leases(const head_t *head)
+{
+    return head->leases;
+}
+
 void head_take(head_t *head, int rank, const node_shape_t *shape)
 {
     node_table_take(head->nodes, rank, shape, 1);

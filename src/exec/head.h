@@ -39,6 +39,7 @@ void head_destroy(head_t *head);
 
 /* The rest is for rank 0. */
 node_table_t *head_nodes(const head_t *head);
+const lease_table_t *head_leases(const head_t *head);
 /* What stays on a rank without a lease (an actor) takes its share there, and gives it back. */
 void head_take(head_t *head, int rank, const node_shape_t *shape);
 void head_give(head_t *head, int rank, const node_shape_t *shape);

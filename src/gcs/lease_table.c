@@ -1,9 +1,8 @@
 /* lease_table.c: rows, shares, telling.
  *
- *   group   rows of the same amounts: their pool of slots, and two orders of rows
- *             hungry   rows that want more, the one that has least first
- *             rich     rows that have any, the one that has most last
- *   row     found by holder, group and strategy; its lease on a rank by row and rank */
+ *   group   rows of the same amounts: their pool of slots, and the rows in order: first those that want more, the one that has least
+ *           first, then those that have what they want, likewise. So the poorest is the first, the richest the last of either part
+ *   row     found by holder, group and strategy; its lease on a rank by looking at each, or of rows with many by row and rank */
 #include "lease_table.h"
 
 #include "error.h"
@@ -12,12 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEEP_GROUPS = 16 }; /* without rows, for the next time */
+enum {
+    KEEP_GROUPS = 16, /* without rows, for the next time */
+    SCAN_BELOW = 64,  /* leases of a row; more are found by the map, and again fewer than half as many by looking at each */
+};
 
 typedef struct lease_group {
     lease_pool_t *pool;
     uint32_t id, n_rows;
-    base_order_t hungry, rich; /* of row ids */
+    base_order_t order; /* of row ids */
     lease_row_t **shared;      /* rows whose one slot was another's */
     unsigned n_shared, cap_shared;
     bool unsettled;
@@ -53,8 +55,7 @@ int lease_table_create(node_table_t *nodes, const lease_policy_t *policy, lease_
 static void group_free(group_t *group)
 {
     lease_pool_destroy(group->pool);
-    base_order_fini(&group->hungry);
-    base_order_fini(&group->rich);
+    base_order_fini(&group->order);
     free(group->shared);
     free(group);
 }
@@ -128,10 +129,20 @@ const lease_row_t *lease_table_find(const lease_table_t *table, int holder, cons
     return find(table, holder, shape);
 }
 
-uint32_t lease_table_slots(const lease_table_t *table, const lease_row_t *row, int rank)
+/* Entry of row->leases; -1: none. */
+static int entry_of(const lease_table_t *table, const lease_row_t *row, int rank)
 {
     uint64_t entry;
-    return base_map_get(&table->by_rank, rank_key(row, rank), &entry) ? row->leases[entry].slots : 0;
+    if (row->mapped) return base_map_get(&table->by_rank, rank_key(row, rank), &entry) ? (int)entry : -1;
+    for (unsigned i = 0; i < row->n_leases; i++)
+        if (row->leases[i].rank == rank) return (int)i;
+    return -1;
+}
+
+uint32_t lease_table_slots(const lease_table_t *table, const lease_row_t *row, int rank)
+{
+    int entry = entry_of(table, row, rank);
+    return entry >= 0 ? row->leases[entry].slots : 0;
 }
 
 unsigned lease_table_count(const lease_table_t *table)
@@ -141,17 +152,36 @@ unsigned lease_table_count(const lease_table_t *table)
 
 /* ---- what rows have ---- */
 
-/* Where a row stands among those that want more, and those that have any. Room was reserved with its id. */
+static const uint64_t SATISFIED = UINT64_C(1) << 32;
+
+static uint64_t order_key(const lease_row_t *row)
+{
+    return (row->granted >= row->wanted ? SATISFIED : 0) | row->granted;
+}
+
+/* Room was reserved with its id. */
 static void reorder(lease_row_t *row)
 {
-    if (row->granted < row->wanted)
-        base_order_set(&row->group->hungry, row->id, row->granted);
-    else
-        base_order_remove(&row->group->hungry, row->id);
-    if (row->granted > 0)
-        base_order_set(&row->group->rich, row->id, row->granted);
-    else
-        base_order_remove(&row->group->rich, row->id);
+    base_order_set(&row->group->order, row->id, order_key(row));
+}
+
+/* The row that has least of those that want more; NULL: none wants more. */
+static lease_row_t *poorest(const lease_table_t *table, const group_t *group)
+{
+    if (base_order_count(&group->order) == 0) return NULL;
+    uint32_t id = base_order_at(&group->order, 0);
+    return base_order_key(&group->order, id) < SATISFIED ? table->rows[id] : NULL;
+}
+
+/* The row that has most; NULL: there is none. */
+static lease_row_t *richest(const lease_table_t *table, const group_t *group)
+{
+    const base_order_t *order = &group->order;
+    uint32_t n = base_order_count(order), n_hungry = base_order_before(order, SATISFIED, 0);
+    if (n == 0) return NULL;
+    lease_row_t *row = table->rows[base_order_at(order, n - 1)];
+    lease_row_t *hungry = n_hungry > 0 ? table->rows[base_order_at(order, n_hungry - 1)] : row;
+    return hungry->granted > row->granted ? hungry : row;
 }
 
 static void mark_changed(lease_table_t *table, lease_row_t *row)
@@ -170,35 +200,59 @@ static void unmark_changed(lease_table_t *table, lease_row_t *row)
     row->changed_at = 0;
 }
 
+/* Entry i may be found where it is now. */
+static bool note_entry(lease_table_t *table, const lease_row_t *row, unsigned i)
+{
+    return !row->mapped || base_map_put(&table->by_rank, rank_key(row, row->leases[i].rank), i) == MRAY_OK;
+}
+
+static void unmap_leases(lease_table_t *table, lease_row_t *row, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) (void)base_map_remove(&table->by_rank, rank_key(row, row->leases[i].rank), NULL);
+    row->mapped = false;
+}
+
+static bool map_leases(lease_table_t *table, lease_row_t *row)
+{
+    row->mapped = true;
+    for (unsigned i = 0; i < row->n_leases; i++)
+        if (!note_entry(table, row, i)) {
+            unmap_leases(table, row, i);
+            return false;
+        }
+    return true;
+}
+
 /* The lease on that rank, made if need be. NULL without memory. */
 static lease_t *lease_on(lease_table_t *table, lease_row_t *row, int rank)
 {
-    uint64_t entry;
-    if (base_map_get(&table->by_rank, rank_key(row, rank), &entry)) return &row->leases[entry];
+    int entry = entry_of(table, row, rank);
+    if (entry >= 0) return &row->leases[entry];
     lease_t *leases = with_room(row->leases, row->n_leases, &row->cap_leases, sizeof *leases);
     if (leases == NULL) return NULL;
     row->leases = leases;
-    if (base_map_put(&table->by_rank, rank_key(row, rank), row->n_leases) != MRAY_OK) return NULL;
-    leases[row->n_leases] = (lease_t){.rank = rank};
-    if (rank == row->holder && row->n_leases > 0) { /* given back last */
-        lease_t own = leases[row->n_leases];
-        leases[row->n_leases] = leases[0];
-        leases[0] = own;
-        *base_map_find(&table->by_rank, rank_key(row, leases[row->n_leases].rank)) = row->n_leases;
-        *base_map_find(&table->by_rank, rank_key(row, rank)) = 0;
-        row->n_leases++;
-        return &leases[0];
-    }
-    return &leases[row->n_leases++];
+    unsigned i = row->n_leases;
+    if (i == SCAN_BELOW && !row->mapped && !map_leases(table, row)) return NULL;
+    leases[i] = (lease_t){.rank = rank};
+    if (!note_entry(table, row, i)) return NULL;
+    row->n_leases++;
+    if (rank != row->holder || i == 0) return &leases[i];
+    leases[i] = leases[0]; /* the own one is given back last */
+    leases[0] = (lease_t){.rank = rank};
+    (void)note_entry(table, row, i); /* replaced in place: needs no memory */
+    (void)note_entry(table, row, 0);
+    return &leases[0];
 }
 
 static void drop_entry(lease_table_t *table, lease_row_t *row, unsigned entry)
 {
-    (void)base_map_remove(&table->by_rank, rank_key(row, row->leases[entry].rank), NULL);
+    if (row->mapped) (void)base_map_remove(&table->by_rank, rank_key(row, row->leases[entry].rank), NULL);
     unsigned last = --row->n_leases;
-    if (entry == last) return;
-    row->leases[entry] = row->leases[last];
-    *base_map_find(&table->by_rank, rank_key(row, row->leases[entry].rank)) = entry;
+    if (entry != last) {
+        row->leases[entry] = row->leases[last];
+        (void)note_entry(table, row, entry);
+    }
+    if (row->mapped && row->n_leases < SCAN_BELOW / 2) unmap_leases(table, row, row->n_leases);
 }
 
 /* The holder is to hear of rank. Without memory it hears all of the row. */
@@ -313,7 +367,7 @@ static bool reserve_id(lease_table_t *table, group_t *group, uint32_t id)
     lease_row_t **shared = with_room(group->shared, group->n_rows, &group->cap_shared, sizeof *shared);
     if (shared == NULL) return false;
     group->shared = shared;
-    return base_order_reserve(&group->hungry, id + 1) == MRAY_OK && base_order_reserve(&group->rich, id + 1) == MRAY_OK;
+    return base_order_reserve(&group->order, id + 1) == MRAY_OK;
 }
 
 static lease_row_t *new_row(lease_table_t *table, int holder, const node_shape_t *shape)
@@ -355,7 +409,7 @@ static void drop_row(lease_table_t *table, lease_row_t *row)
     row->whole = true; /* nothing is to be told */
     give_back_to(table, row, 0);
     unmark_changed(table, row);
-    base_order_remove(&group->hungry, row->id);
+    base_order_remove(&group->order, row->id);
     (void)base_map_remove(&table->by_holder, holder_key(group, &row->shape, row->holder), NULL);
     table->rows[row->id] = NULL;
     table->free_ids[table->n_ids - table->n_rows] = row->id;
@@ -375,13 +429,12 @@ void lease_table_drop_rank(lease_table_t *table, int rank)
 {
     for (uint32_t id = 0; id < table->n_ids; id++) {
         lease_row_t *row = table->rows[id];
-        uint64_t entry;
         if (row == NULL) continue;
         if (row->holder == rank) {
             drop_row(table, row);
             continue;
         }
-        while (base_map_get(&table->by_rank, rank_key(row, rank), &entry)) take_back(table, row, (unsigned)entry);
+        for (int entry; (entry = entry_of(table, row, rank)) >= 0;) take_back(table, row, (unsigned)entry);
         row->group->unsettled = true;
     }
 }
@@ -391,10 +444,8 @@ void lease_table_drop_rank(lease_table_t *table, int rank)
 /* A slot of the row that has most goes back, if it has two more than `least`. */
 static bool take_from_rich(lease_table_t *table, group_t *group, uint32_t least)
 {
-    uint32_t n = base_order_count(&group->rich);
-    if (n == 0) return false;
-    lease_row_t *row = table->rows[base_order_at(&group->rich, n - 1)];
-    if (row->granted <= least + 1) return false;
+    lease_row_t *row = richest(table, group);
+    if (row == NULL || row->granted <= least + 1) return false;
     take_back(table, row, worst_lease(row));
     return true;
 }
@@ -437,8 +488,8 @@ static int share(lease_table_t *table, group_t *group)
 {
     lease_pool_t *pool = group->pool;
     int status = end_sharing(table, group);
-    while (status == MRAY_OK && base_order_count(&group->hungry) > 0) {
-        lease_row_t *row = table->rows[base_order_at(&group->hungry, 0)];
+    lease_row_t *row;
+    while (status == MRAY_OK && (row = poorest(table, group)) != NULL) {
         uint32_t before = row->granted;
         if (pool->n_free == 0 && take_from_rich(table, group, before)) continue;
         if (pool->n_free == 0 && (before > 0 || pool->capacity == 0)) break;
@@ -518,21 +569,19 @@ static int check_row(const lease_table_t *table, const lease_row_t *row)
     }
     if (sum != row->granted) return base_error(MRAY_ERR_INTERNAL, "rank %d holds %u slots, its row says %u", row->holder, sum, row->granted);
     if (row->granted > row->wanted) return base_error(MRAY_ERR_INTERNAL, "rank %d holds %u slots and wants %u", row->holder, row->granted, row->wanted);
-    bool hungry = base_order_has(&row->group->hungry, row->id), rich = base_order_has(&row->group->rich, row->id);
-    if (hungry != (row->granted < row->wanted) || rich != (row->granted > 0))
-        return base_error(MRAY_ERR_INTERNAL, "rank %d holds %u of %u slots and is in the wrong order", row->holder, row->granted, row->wanted);
+    const base_order_t *order = &row->group->order;
+    if (!base_order_has(order, row->id) || base_order_key(order, row->id) != order_key(row))
+        return base_error(MRAY_ERR_INTERNAL, "rank %d holds %u of %u slots and stands elsewhere in the order", row->holder, row->granted, row->wanted);
     return MRAY_OK;
 }
 
-static int check_group(const group_t *group)
+static int check_group(const lease_table_t *table, const group_t *group)
 {
     int status = lease_pool_selfcheck(group->pool);
-    if (status == MRAY_OK) status = base_order_selfcheck(&group->hungry);
-    if (status == MRAY_OK) status = base_order_selfcheck(&group->rich);
-    uint32_t n_rich = base_order_count(&group->rich);
-    if (status != MRAY_OK || group->unsettled || base_order_count(&group->hungry) == 0 || n_rich == 0) return status;
-    uint64_t least = base_order_key(&group->hungry, base_order_at(&group->hungry, 0)), most = base_order_key(&group->rich, base_order_at(&group->rich, n_rich - 1));
-    if (most > least + 1) return base_error(MRAY_ERR_INTERNAL, "a row has %llu slots while one that wants more has %llu", (unsigned long long)most, (unsigned long long)least);
+    if (status == MRAY_OK) status = base_order_selfcheck(&group->order);
+    const lease_row_t *poor = poorest(table, group), *rich = richest(table, group);
+    if (status != MRAY_OK || group->unsettled || poor == NULL) return status;
+    if (rich->granted > poor->granted + 1) return base_error(MRAY_ERR_INTERNAL, "a row has %u slots while one that wants more has %u", rich->granted, poor->granted);
     if (group->pool->n_free > 0) return base_error(MRAY_ERR_INTERNAL, "%llu slots are free while a row wants more", (unsigned long long)group->pool->n_free);
     return MRAY_OK;
 }
@@ -552,7 +601,7 @@ int lease_table_selfcheck(const lease_table_t *table)
         if (cpu[r] != node_table_row(table->nodes, r)->cpu_used)
             status = base_error(MRAY_ERR_INTERNAL, "rank %d: %llu CPU units granted, its row says %llu", r, (unsigned long long)cpu[r],
                                 (unsigned long long)node_table_row(table->nodes, r)->cpu_used);
-    for (unsigned i = 0; i < table->n_groups && status == MRAY_OK; i++) status = check_group(table->groups[i]);
+    for (unsigned i = 0; i < table->n_groups && status == MRAY_OK; i++) status = check_group(table, table->groups[i]);
     free(cpu);
     return status;
 }
@@ -563,7 +612,7 @@ size_t lease_table_bytes(const lease_table_t *table)
                    (table->by_holder.n_places + table->by_rank.n_places) * (sizeof(base_map_entry_t) + 1) + table->cap_scratch * sizeof *table->scratch;
     for (unsigned i = 0; i < table->n_groups; i++) {
         const group_t *g = table->groups[i];
-        bytes += sizeof *g + lease_pool_bytes(g->pool) + (g->hungry.capacity + g->rich.capacity) * sizeof(base_order_item_t) + g->cap_shared * sizeof *g->shared;
+        bytes += sizeof *g + lease_pool_bytes(g->pool) + g->order.capacity * sizeof(base_order_item_t) + g->cap_shared * sizeof *g->shared;
     }
     for (uint32_t i = 0; i < table->n_ids; i++)
         if (table->rows[i] != NULL)

@@ -36,6 +36,7 @@ typedef struct {
     unsigned n_leases;
     /* The table's own. */
     unsigned cap_leases, turn;
+    bool mapped; /* its leases are in the table's map */
     uint32_t id;
     struct lease_group *group;
     int32_t *dirty; /* ranks whose slots its holder does not know yet */

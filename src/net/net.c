@@ -3,40 +3,57 @@
 
 #include "error.h"
 #include "log.h"
+#include "map.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-int net_impl_init(net_t *net, const net_ops_t *ops, int rank, int n_ranks, const int *node_keys)
+int net_impl_number_nodes(int n_ranks, const int *node_keys, int *node_of_rank, int *n_nodes_p)
 {
-    int *node_of_rank = calloc((size_t)n_ranks, sizeof *node_of_rank);
-    int *node_ranks = malloc((size_t)n_ranks * sizeof *node_ranks);
-    if (!node_of_rank || !node_ranks) {
-        free(node_of_rank);
-        free(node_ranks);
-        return base_error(MRAY_ERR_OUT_OF_MEMORY, "no memory for the table of %d ranks", n_ranks);
+    base_map_t seen = {0};
+    int n_nodes = 0, status = MRAY_OK;
+    for (int r = 0; r < n_ranks && status == MRAY_OK; r++) {
+        uint64_t node = (uint64_t)n_nodes;
+        base_key_t key = base_key64((uint32_t)node_keys[r]);
+        if (!base_map_get(&seen, key, &node)) {
+            status = base_map_put(&seen, key, node);
+            n_nodes++;
+        }
+        node_of_rank[r] = (int)node;
     }
+    base_map_fini(&seen);
+    *n_nodes_p = n_nodes;
+    return status;
+}
 
-    int n_nodes = 0;
+int net_impl_init_numbered(net_t *net, const net_ops_t *ops, int rank, int n_ranks, const int *node_of_rank, int n_nodes)
+{
+    net_info_t info = {.rank = rank, .n_ranks = n_ranks, .node = node_of_rank[rank], .n_nodes = n_nodes, .multi_node = n_nodes > 1, .node_of_rank = node_of_rank};
     for (int r = 0; r < n_ranks; r++) {
-        int first = 0;
-        while (node_keys[first] != node_keys[r]) first++;
-        node_of_rank[r] = first == r ? n_nodes++ : node_of_rank[first];
+        if (r == rank) info.node_rank = info.n_node_ranks;
+        info.n_node_ranks += node_of_rank[r] == info.node;
     }
-    net_info_t *info = &net->info;
-    *info = (net_info_t){.rank = rank, .n_ranks = n_ranks, .node = node_of_rank[rank], .n_nodes = n_nodes};
-    for (int r = 0; r < n_ranks; r++) {
-        if (node_of_rank[r] != info->node) continue;
-        if (r == rank) info->node_rank = info->n_node_ranks;
-        node_ranks[info->n_node_ranks++] = r;
-    }
-    info->multi_node = n_nodes > 1;
-    info->node_of_rank = net->node_of_rank = node_of_rank;
-    info->node_ranks = net->node_ranks = node_ranks;
+    int *node_ranks = malloc((size_t)info.n_node_ranks * sizeof *node_ranks), n = 0;
+    if (!node_ranks) return base_error(MRAY_ERR_OUT_OF_MEMORY, "no memory for the table of %d ranks", info.n_node_ranks);
+    for (int r = 0; r < n_ranks; r++)
+        if (node_of_rank[r] == info.node) node_ranks[n++] = r;
+    info.node_ranks = net->node_ranks = node_ranks;
+    net->info = info;
     net->ops = ops;
     return MRAY_OK;
+}
+
+int net_impl_init(net_t *net, const net_ops_t *ops, int rank, int n_ranks, const int *node_keys)
+{
+    int *node_of_rank = malloc((size_t)n_ranks * sizeof *node_of_rank), n_nodes;
+    if (!node_of_rank) return base_error(MRAY_ERR_OUT_OF_MEMORY, "no memory for the table of %d ranks", n_ranks);
+    int status = net_impl_number_nodes(n_ranks, node_keys, node_of_rank, &n_nodes);
+    if (status == MRAY_OK) status = net_impl_init_numbered(net, ops, rank, n_ranks, node_of_rank, n_nodes);
+    if (status == MRAY_OK) net->node_of_rank = node_of_rank;
+    else free(node_of_rank);
+    return status;
 }
 
 void net_impl_fini(net_t *net)

@@ -10,6 +10,7 @@
 #include "net_fake.h"
 
 #include "error.h"
+#include "map.h"
 #include "net_impl.h"
 
 #include <assert.h>
@@ -40,6 +41,7 @@ typedef struct {
     fake_net_t **ranks; /* NULL: closed */
     int n_arrived;      /* ranks in the current round of a collective */
     uint64_t round;
+    int *node_of_rank, n_nodes; /* as all ranks see them */
     unsigned char *gathered;
     size_t gathered_bytes; /* of one rank */
 } world_t;
@@ -49,7 +51,7 @@ struct fake_net {
     world_t *world;
     list_t outbox;
     list_t inbox;             /* world's mutex */
-    uint64_t *untaken_bytes;  /* to each rank; world's mutex */
+    base_map_t untaken_bytes; /* by rank, of those it ever sent to; world's mutex */
     const unsigned char *segment; /* world's mutex, this and the next two */
     uint64_t segment_bytes;
     bool dead;
@@ -90,9 +92,13 @@ static int fake_send_reserve(net_t *net, int dst, uint16_t type, uint16_t flags,
 {
     fake_net_t *fake = (fake_net_t *)net;
     pthread_mutex_lock(&fake->world->mutex);
-    bool full = fake->untaken_bytes[dst] + sizeof(net_item_t) + bytes > LIMIT_BYTES;
-    if (!full) fake->untaken_bytes[dst] += sizeof(net_item_t) + bytes;
+    uint64_t *untaken = base_map_find(&fake->untaken_bytes, base_key64((uint32_t)dst));
+    if (!untaken && base_map_put(&fake->untaken_bytes, base_key64((uint32_t)dst), 0) == MRAY_OK)
+        untaken = base_map_find(&fake->untaken_bytes, base_key64((uint32_t)dst));
+    bool full = untaken && *untaken + sizeof(net_item_t) + bytes > LIMIT_BYTES;
+    if (untaken && !full) *untaken += sizeof(net_item_t) + bytes;
     pthread_mutex_unlock(&fake->world->mutex);
+    if (!untaken) return MRAY_ERR_OUT_OF_MEMORY;
     if (full) return base_error(MRAY_ERR_LIMIT, "%d MiB wait to be sent to rank %d", LIMIT_BYTES >> 20, dst);
 
     message_t *message = malloc(sizeof *message + bytes);
@@ -104,13 +110,19 @@ static int fake_send_reserve(net_t *net, int dst, uint16_t type, uint16_t flags,
 }
 
 /* The mutex is held. */
+static void was_taken(fake_net_t *from, const message_t *message)
+{
+    *base_map_find(&from->untaken_bytes, base_key64((uint32_t)message->dst)) -= sizeof(net_item_t) + message->item.bytes;
+}
+
+/* The mutex is held. */
 static int flush_outbox(fake_net_t *fake)
 {
     int n = 0;
     for (message_t *message; (message = list_pop(&fake->outbox)); n++) {
         fake_net_t *to = fake->world->ranks[message->dst];
         if (!to || to->dead || fake->dead) {
-            fake->untaken_bytes[message->dst] -= sizeof(net_item_t) + message->item.bytes;
+            was_taken(fake, message);
             free(message);
             continue;
         }
@@ -138,7 +150,7 @@ static void take_due(fake_net_t *fake, list_t *taken)
             continue;
         }
         fake_net_t *from = fake->world->ranks[message->src];
-        if (from) from->untaken_bytes[fake->net.info.rank] -= sizeof(net_item_t) + message->item.bytes;
+        if (from) was_taken(from, message);
         list_push(taken, message);
     }
     fake->inbox.head = rest.head;
@@ -290,6 +302,7 @@ static void world_free(world_t *world)
     pthread_cond_destroy(&world->round_ended);
     pthread_mutex_destroy(&world->mutex);
     free(world->gathered);
+    free(world->node_of_rank);
     free(world->ranks);
     free(world);
 }
@@ -299,7 +312,7 @@ static void fake_free(fake_net_t *fake)
     if (!fake) return;
     list_free(&fake->outbox);
     list_free(&fake->inbox);
-    free(fake->untaken_bytes);
+    base_map_fini(&fake->untaken_bytes);
     net_impl_fini(&fake->net);
     free(fake);
 }
@@ -339,27 +352,29 @@ static const net_ops_t fake_ops = {
     .busy = fake_busy,
 };
 
-static fake_net_t *fake_create(world_t *world, int rank, const int *node_keys)
+static fake_net_t *fake_create(world_t *world, int rank)
 {
     fake_net_t *fake = calloc(1, sizeof *fake);
     if (!fake) return NULL;
     list_init(&fake->outbox);
     list_init(&fake->inbox);
     fake->world = world;
-    fake->untaken_bytes = calloc((size_t)world->n_ranks, sizeof *fake->untaken_bytes);
-    if (!fake->untaken_bytes || net_impl_init(&fake->net, &fake_ops, rank, world->n_ranks, node_keys) != MRAY_OK) {
+    if (net_impl_init_numbered(&fake->net, &fake_ops, rank, world->n_ranks, world->node_of_rank, world->n_nodes) != MRAY_OK) {
         fake_free(fake);
         return NULL;
     }
     return fake;
 }
 
-static world_t *world_create(int n_ranks)
+static world_t *world_create(int n_ranks, const int *node_keys)
 {
     world_t *world = calloc(1, sizeof *world);
     if (!world) return NULL;
     world->ranks = calloc((size_t)n_ranks, sizeof(fake_net_t *));
-    if (!world->ranks) {
+    world->node_of_rank = malloc((size_t)n_ranks * sizeof *world->node_of_rank);
+    if (!world->ranks || !world->node_of_rank || net_impl_number_nodes(n_ranks, node_keys, world->node_of_rank, &world->n_nodes) != MRAY_OK) {
+        free(world->ranks);
+        free(world->node_of_rank);
         free(world);
         return NULL;
     }
@@ -373,10 +388,10 @@ int net_open_fake(int n_ranks, const int *node_of_rank, net_t **nets_p)
 {
     if (n_ranks < 1) return base_error(MRAY_ERR_INVALID_ARGUMENT, "a network of %d ranks", n_ranks);
     int *one_node = node_of_rank ? NULL : calloc((size_t)n_ranks, sizeof *one_node);
-    world_t *world = node_of_rank || one_node ? world_create(n_ranks) : NULL;
+    world_t *world = node_of_rank || one_node ? world_create(n_ranks, node_of_rank ? node_of_rank : one_node) : NULL;
     bool ok = world != NULL;
     for (int r = 0; r < n_ranks && ok; r++) {
-        world->ranks[r] = fake_create(world, r, node_of_rank ? node_of_rank : one_node);
+        world->ranks[r] = fake_create(world, r);
         ok = world->ranks[r] != NULL;
     }
     free(one_node);

@@ -26,7 +26,7 @@ typedef struct {
 struct net {
     const net_ops_t *ops;
     net_info_t info;
-    int *node_of_rank, *node_ranks; /* what info points to */
+    int *node_of_rank, *node_ranks; /* what info points to; NULL: another's */
     struct {
         net_handler_fn fn;
         void *ctx;
@@ -38,6 +38,10 @@ struct net {
 /* Fill in ops and info; node_keys[r] is the same for ranks of one node and for no others. Returns MRAY_OK or
  * MRAY_ERR_OUT_OF_MEMORY (then nothing is kept). */
 int net_impl_init(net_t *net, const net_ops_t *ops, int rank, int n_ranks, const int *node_keys);
+/* The same in two steps, for many ranks of one process that share the table of nodes, which the caller keeps: nodes numbered by their
+ * lowest rank, then each rank. Errors: OUT_OF_MEMORY. */
+int net_impl_number_nodes(int n_ranks, const int *node_keys, int *node_of_rank, int *n_nodes_p);
+int net_impl_init_numbered(net_t *net, const net_ops_t *ops, int rank, int n_ranks, const int *node_of_rank, int n_nodes);
 void net_impl_fini(net_t *net);
 
 void net_impl_dispatch(net_t *net, int src_rank, const net_item_t *item, const void *data);
