@@ -2,7 +2,7 @@
  *
  *   group   rows of the same amounts: their pool of slots, and the rows in order: first those that want more, the one that has least
  *           first, then those that have what they want, likewise. So the poorest is the first, the richest the last of either part
- *   row     found by holder, group and strategy; its lease on a rank by looking at each, or of rows with many by row and rank */
+ *   row     found by holder, group and strategy */
 #include "lease_table.h"
 
 #include "error.h"
@@ -11,10 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    KEEP_GROUPS = 16, /* without rows, for the next time */
-    SCAN_BELOW = 64,  /* leases of a row; more are found by the map, and again fewer than half as many by looking at each */
-};
+enum { KEEP_GROUPS = 16 }; /* without rows, for the next time */
 
 typedef struct lease_group {
     lease_pool_t *pool;
@@ -60,18 +57,10 @@ static void group_free(group_t *group)
     free(group);
 }
 
-static void row_free(lease_row_t *row)
-{
-    if (row == NULL) return;
-    free(row->leases);
-    free(row->dirty);
-    free(row);
-}
-
 void lease_table_destroy(lease_table_t *table)
 {
     if (table == NULL) return;
-    for (uint32_t i = 0; i < table->n_ids; i++) row_free(table->rows[i]);
+    for (uint32_t i = 0; i < table->n_ids; i++) lease_row_free(table->rows[i]);
     for (unsigned i = 0; i < table->n_groups; i++) group_free(table->groups[i]);
     base_map_fini(&table->by_holder);
     base_map_fini(&table->by_rank);
@@ -112,11 +101,6 @@ static base_key_t holder_key(const group_t *group, const node_shape_t *shape, in
     return base_key128((uint64_t)group->id << 8 | (shape->strategy & 0xff), (uint32_t)holder);
 }
 
-static base_key_t rank_key(const lease_row_t *row, int rank)
-{
-    return base_key128(row->id, (uint32_t)rank);
-}
-
 static lease_row_t *find(const lease_table_t *table, int holder, const node_shape_t *shape)
 {
     const group_t *group = find_group(table, shape);
@@ -129,19 +113,9 @@ const lease_row_t *lease_table_find(const lease_table_t *table, int holder, cons
     return find(table, holder, shape);
 }
 
-/* Entry of row->leases; -1: none. */
-static int entry_of(const lease_table_t *table, const lease_row_t *row, int rank)
-{
-    uint64_t entry;
-    if (row->mapped) return base_map_get(&table->by_rank, rank_key(row, rank), &entry) ? (int)entry : -1;
-    for (unsigned i = 0; i < row->n_leases; i++)
-        if (row->leases[i].rank == rank) return (int)i;
-    return -1;
-}
-
 uint32_t lease_table_slots(const lease_table_t *table, const lease_row_t *row, int rank)
 {
-    int entry = entry_of(table, row, rank);
+    int entry = lease_row_entry(row, &table->by_rank, rank);
     return entry >= 0 ? row->leases[entry].slots : 0;
 }
 
@@ -200,78 +174,15 @@ static void unmark_changed(lease_table_t *table, lease_row_t *row)
     row->changed_at = 0;
 }
 
-/* Entry i may be found where it is now. */
-static bool note_entry(lease_table_t *table, const lease_row_t *row, unsigned i)
-{
-    return !row->mapped || base_map_put(&table->by_rank, rank_key(row, row->leases[i].rank), i) == MRAY_OK;
-}
-
-static void unmap_leases(lease_table_t *table, lease_row_t *row, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) (void)base_map_remove(&table->by_rank, rank_key(row, row->leases[i].rank), NULL);
-    row->mapped = false;
-}
-
-static bool map_leases(lease_table_t *table, lease_row_t *row)
-{
-    row->mapped = true;
-    for (unsigned i = 0; i < row->n_leases; i++)
-        if (!note_entry(table, row, i)) {
-            unmap_leases(table, row, i);
-            return false;
-        }
-    return true;
-}
-
-/* The lease on that rank, made if need be. NULL without memory. */
-static lease_t *lease_on(lease_table_t *table, lease_row_t *row, int rank)
-{
-    int entry = entry_of(table, row, rank);
-    if (entry >= 0) return &row->leases[entry];
-    lease_t *leases = with_room(row->leases, row->n_leases, &row->cap_leases, sizeof *leases);
-    if (leases == NULL) return NULL;
-    row->leases = leases;
-    unsigned i = row->n_leases;
-    if (i == SCAN_BELOW && !row->mapped && !map_leases(table, row)) return NULL;
-    leases[i] = (lease_t){.rank = rank};
-    if (!note_entry(table, row, i)) return NULL;
-    row->n_leases++;
-    if (rank != row->holder || i == 0) return &leases[i];
-    leases[i] = leases[0]; /* the own one is given back last */
-    leases[0] = (lease_t){.rank = rank};
-    (void)note_entry(table, row, i); /* replaced in place: needs no memory */
-    (void)note_entry(table, row, 0);
-    return &leases[0];
-}
-
-static void drop_entry(lease_table_t *table, lease_row_t *row, unsigned entry)
-{
-    if (row->mapped) (void)base_map_remove(&table->by_rank, rank_key(row, row->leases[entry].rank), NULL);
-    unsigned last = --row->n_leases;
-    if (entry != last) {
-        row->leases[entry] = row->leases[last];
-        (void)note_entry(table, row, entry);
-    }
-    if (row->mapped && row->n_leases < SCAN_BELOW / 2) unmap_leases(table, row, row->n_leases);
-}
-
-/* The holder is to hear of rank. Without memory it hears all of the row. */
 static void mark_dirty(lease_table_t *table, lease_row_t *row, int rank)
 {
     mark_changed(table, row);
-    if (row->whole || (row->n_dirty > 0 && row->dirty[row->n_dirty - 1] == rank)) return;
-    int32_t *dirty = with_room(row->dirty, row->n_dirty, &row->cap_dirty, sizeof *dirty);
-    if (dirty == NULL) {
-        row->whole = true;
-        return;
-    }
-    row->dirty = dirty;
-    dirty[row->n_dirty++] = rank;
+    lease_row_note_dirty(row, rank);
 }
 
 static int add(lease_table_t *table, lease_row_t *row, int rank)
 {
-    lease_t *lease = lease_on(table, row, rank);
+    lease_t *lease = lease_row_on(row, &table->by_rank, rank);
     if (lease == NULL) return no_memory();
     lease->slots++;
     row->granted++;
@@ -303,23 +214,16 @@ static void forget_shared(lease_row_t *row)
 static void take_back(lease_table_t *table, lease_row_t *row, unsigned entry)
 {
     int rank = row->leases[entry].rank;
-    if (--row->leases[entry].slots == 0) drop_entry(table, row, entry);
+    if (--row->leases[entry].slots == 0) lease_row_drop_entry(row, &table->by_rank, entry);
     if (--row->granted == 0) forget_shared(row);
     lease_pool_give(row->group->pool, rank);
     mark_dirty(table, row, rank);
     reorder(row);
 }
 
-/* The lease of which a row gives a slot back: of those packed by the policy the last, and the own one last of all; of those spread each
- * in turn. */
-static unsigned worst_lease(lease_row_t *row)
-{
-    return row->shape.strategy == NODE_STRATEGY_SPREAD ? row->turn++ % row->n_leases : row->n_leases - 1;
-}
-
 static void give_back_to(lease_table_t *table, lease_row_t *row, uint32_t most)
 {
-    while (row->granted > most) take_back(table, row, worst_lease(row));
+    while (row->granted > most) take_back(table, row, lease_row_worst(row));
 }
 
 /* ---- asking and returning ---- */
@@ -416,7 +320,7 @@ static void drop_row(lease_table_t *table, lease_row_t *row)
     table->n_rows--;
     group->n_rows--;
     group->unsettled = true;
-    row_free(row);
+    lease_row_free(row);
 }
 
 void lease_table_return(lease_table_t *table, int holder, const node_shape_t *shape, uint32_t serial)
@@ -434,7 +338,7 @@ void lease_table_drop_rank(lease_table_t *table, int rank)
             drop_row(table, row);
             continue;
         }
-        for (int entry; (entry = entry_of(table, row, rank)) >= 0;) take_back(table, row, (unsigned)entry);
+        for (int entry; (entry = lease_row_entry(row, &table->by_rank, rank)) >= 0;) take_back(table, row, (unsigned)entry);
         row->group->unsettled = true;
     }
 }
@@ -446,7 +350,7 @@ static bool take_from_rich(lease_table_t *table, group_t *group, uint32_t least)
 {
     lease_row_t *row = richest(table, group);
     if (row == NULL || row->granted <= least + 1) return false;
-    take_back(table, row, worst_lease(row));
+    take_back(table, row, lease_row_worst(row));
     return true;
 }
 

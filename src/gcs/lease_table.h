@@ -21,30 +21,7 @@
 #define MRAY_GCS_LEASE_TABLE_H
 
 #include "lease_pool.h"
-
-typedef struct {
-    int32_t rank;
-    uint32_t slots;
-} lease_t;
-
-typedef struct {
-    int32_t holder;
-    uint32_t serial, wanted, granted;
-    node_shape_t shape;
-    uint32_t capacity; /* of the shape in the whole job; 0: no rank has what it takes */
-    lease_t *leases;   /* in the order in which ranks were added, the holder's own first */
-    unsigned n_leases;
-    /* The table's own. */
-    unsigned cap_leases, turn;
-    bool mapped; /* its leases are in the table's map */
-    uint32_t id;
-    struct lease_group *group;
-    int32_t *dirty; /* ranks whose slots its holder does not know yet */
-    unsigned n_dirty, cap_dirty;
-    bool whole;         /* its holder is to forget what it was told before */
-    uint32_t changed_at; /* place + 1 among those to be told; 0: none */
-    uint32_t shared_at;  /* place + 1 among those whose one slot was another's already; 0: none */
-} lease_row_t;
+#include "lease_row.h"
 
 typedef struct lease_table lease_table_t;
 
