@@ -219,8 +219,9 @@ static int pump(leases_t *l, demand_t *d)
         d->warned = false;
     } else {
         if (d->waiting_ns == 0) d->waiting_ns = base_clock_ns();
-        ask(l, d, d->n_queued + d->outstanding);
     }
+    /* Those sent ahead of free slots are wanted elsewhere, too: the first may be a long one. */
+    if (d->n_queued > 0 || d->outstanding > d->granted) ask(l, d, d->n_queued + d->outstanding);
     return n;
 }
 
