@@ -251,19 +251,41 @@ int session_make_segment(session_t *s, const mray_init_opts *opts, node_descript
 
 /* ---- workers ---- */
 
+/* By worker: its PU, and a number that is the same for those that share a cache. */
+static crew_core_t *cores_of_workers(const session_t *s)
+{
+    size_t n = (size_t)s->share.n_workers;
+    crew_core_t *cores = malloc((n + 1) * sizeof *cores);
+    uint8_t *distances = malloc(n * n + 1);
+    bool bind = s->config.bind && s->share.bind == TOPO_BIND_PLACE && topo_is_real(s->topo);
+    int n_groups = 0;
+    if (cores != NULL && distances != NULL) {
+        topo_share_distances(topo_machine(s->topo), &s->share, distances);
+        for (size_t i = 0; i < n; i++) {
+            cores[i] = (crew_core_t){.pu = bind ? topo_share_place(&s->share, (int)i)->pu : -1, .group = -1};
+            for (size_t k = 0; bind && k < i && cores[i].group < 0; k++)
+                if (distances[i * n + k] <= TOPO_DIST_CACHE) cores[i].group = cores[k].group;
+            if (bind && cores[i].group < 0) cores[i].group = n_groups++;
+        }
+    } else {
+        free(cores);
+        cores = NULL;
+    }
+    free(distances);
+    return cores;
+}
+
 int session_start_workers(session_t *s, zygote_t *zygote, const node_description_t *description)
 {
-    int n = s->share.n_workers, status = MRAY_OK;
-    int *pus = calloc((size_t)(n > 0 ? n : 1), sizeof *pus);
-    if (pus == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "no memory for the list of cores");
-    bool bind = s->config.bind && s->share.bind == TOPO_BIND_PLACE && topo_is_real(s->topo);
-    for (int i = 0; i < n; i++) pus[i] = bind ? topo_share_place(&s->share, i)->pu : -1;
+    int status = MRAY_OK;
+    crew_core_t *cores = cores_of_workers(s);
+    if (cores == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "no memory for the list of cores");
     if (!s->threads) {
         zygote_settings_t settings = {.full_wait_ns = s->config.store_full_ms * 1000000u};
         status = zygote_attach(zygote, description, &settings);
     }
-    crew_config_t config = {.threads = s->threads, .n_workers = n, .pus = pus, .zygote = zygote};
+    crew_config_t config = {.threads = s->threads, .n_workers = s->share.n_workers, .cores = cores, .zygote = zygote};
     if (status == MRAY_OK) status = crew_start(s->agent->crew, &config);
-    free(pus);
+    free(cores);
     return status;
 }

@@ -20,8 +20,8 @@
 struct crew {
     agent_t *agent;
     crew_config_t config;
-    int *pus;
-    int n_made;       /* for the choice of a PU */
+    crew_core_t *cores;
+    int core_of[SEG_MAX_EPS]; /* by endpoint of a worker, an index of cores; -1: none */
     int n_starting;   /* spawned and not yet in a mask */
     bool starting[SEG_MAX_EPS];
     uint32_t deaths_seen;
@@ -48,14 +48,41 @@ int crew_create(agent_t *agent, crew_t **crew_p)
 void crew_destroy(crew_t *crew)
 {
     if (crew == NULL) return;
-    free(crew->pus);
+    free(crew->cores);
     free(crew);
+}
+
+/* The core that the fewest living workers have: a replacement takes the dead one's place. */
+static int least_used_core(const crew_t *crew)
+{
+    const node_t *node = crew->agent->node;
+    int users[SEG_MAX_EPS] = {0}, best = -1;
+    for (unsigned i = SEG_EP_MAIN + 1; i < SEG_MAX_EPS; i++)
+        if (crew->core_of[i] >= 0 && atomic_load(&ep_shared_at(node, ep_gid(node->node_rank, i))->state) != EP_UNUSED) users[crew->core_of[i]]++;
+    for (int c = 0; c < crew->config.n_workers && c < SEG_MAX_EPS; c++)
+        if (best < 0 || users[c] < users[best]) best = c;
+    return best;
+}
+
+/* Before it starts: where it runs, and whom it is near. */
+static int give_core(crew_t *crew, unsigned index)
+{
+    const node_t *node = crew->agent->node;
+    seg_header_t *h = node->segs[node->node_rank].hdr;
+    uint16_t gid = ep_gid(node->node_rank, index);
+    int core = least_used_core(crew), group = core >= 0 ? crew->cores[core].group : -1;
+    if (group >= SEG_GROUPS) group = -1;
+    crew->core_of[index] = core;
+    for (int g = 0; g < SEG_GROUPS; g++) ep_mask_clear(h->group_mask[g], gid);
+    if (group >= 0) ep_mask_set(h->group_mask[group], gid);
+    atomic_store(&ep_shared_at(node, gid)->group, group);
+    return core >= 0 ? crew->cores[core].pu : -1;
 }
 
 static int spawn(crew_t *crew, unsigned index, ep_kind_t kind)
 {
-    int pu = -1;
-    if (kind == EP_KIND_WORKER && crew->config.n_workers > 0 && crew->pus != NULL) pu = crew->pus[crew->n_made++ % crew->config.n_workers];
+    crew->core_of[index] = -1; /* an earlier user's does not count */
+    int pu = kind == EP_KIND_WORKER ? give_core(crew, index) : -1;
     if (crew->config.threads) return worker_main_thread(crew->agent->node, index, kind, pu);
     return zygote_spawn(crew->config.zygote, index, kind, pu);
 }
@@ -74,12 +101,11 @@ static int make_worker(crew_t *crew)
 int crew_start(crew_t *crew, const crew_config_t *config)
 {
     crew->config = *config;
-    if (config->pus != NULL && config->n_workers > 0) {
-        crew->pus = malloc((size_t)config->n_workers * sizeof *crew->pus);
-        if (crew->pus == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate the list of cores");
-        memcpy(crew->pus, config->pus, (size_t)config->n_workers * sizeof *crew->pus);
-    }
-    crew->config.pus = NULL;
+    crew->cores = malloc((size_t)(config->n_workers + 1) * sizeof *crew->cores);
+    if (crew->cores == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate the list of cores");
+    memcpy(crew->cores, config->cores, (size_t)config->n_workers * sizeof *crew->cores);
+    crew->config.cores = crew->cores;
+    for (unsigned i = 0; i < SEG_MAX_EPS; i++) crew->core_of[i] = -1;
     atomic_store(&crew->agent->ep->seg->hdr->n_workers, (uint32_t)config->n_workers);
     for (int i = 0; i < config->n_workers; i++) {
         int status = make_worker(crew);

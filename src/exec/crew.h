@@ -5,10 +5,16 @@
 #include "agent.h"
 #include "zygote.h"
 
+/* Where a worker runs. */
+typedef struct {
+    int pu;    /* -1: not bound */
+    int group; /* those of one group share a cache; -1: not bound */
+} crew_core_t;
+
 typedef struct {
     bool threads;         /* workers are threads of this process */
     int n_workers;        /* how many shall run tasks at a time */
-    const int *pus;       /* by worker, -1 = not bound; n_workers entries; NULL: none bound */
+    const crew_core_t *cores; /* n_workers of them */
     zygote_t *zygote;     /* process mode */
 } crew_config_t;
 

@@ -59,6 +59,7 @@ int ep_open(node_t *node, unsigned index, ep_kind_t kind, bool mortal, ep_t **ep
         free(ep);
         return status;
     }
+    if (kind != EP_KIND_WORKER) atomic_store(&ep->sh->group, -1); /* a worker's is said before it starts */
     atomic_store(&ep->sh->kind, kind);
     atomic_store(&ep->sh->pid, (uint32_t)getpid());
     atomic_store(&ep->sh->asleep, 0);

@@ -59,6 +59,7 @@ typedef struct {
     _Atomic uint32_t current;     /* rid being run; 0 = none */
     _Atomic uint64_t current_since_ns;
     _Atomic int32_t core;
+    _Atomic int32_t group;        /* of a bound worker: seg_header_t group_mask; -1: none */
     _Atomic uint32_t actor;       /* EP_KIND_ACTOR: its number, 0 once it is dead */
     _Atomic uint32_t actor_end;   /* actors.h actor_end_t: it is to end, or why it did */
     /* Run queue (sched/runq.c): lists under the lock, rebuilt from the records if its holder dies. */

@@ -27,6 +27,7 @@ enum {
     SEG_MAX_ITEMS = 1 << 24, /* slots or records of one segment: 24 bits of an id */
     SEG_CACHE_LINE = 64,
     SEG_DEAD_ACTORS = 64,
+    SEG_GROUPS = 16,      /* groups of workers of a rank that are near each other */
 };
 
 /* Items (slots, records) are handed out in chunks of 64. A chunk belongs to one endpoint, which alone allocates from it;
@@ -87,6 +88,8 @@ typedef struct {
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t open_mask[SEG_MASK_WORDS];  /* endpoints in use */
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t idle_mask[SEG_MASK_WORDS];  /* nothing to do: spinning or asleep */
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t awake_mask[SEG_MASK_WORDS]; /* runnable threads, for the spin decision */
+    /* Workers by group: those of a group share a cache. Written by the rank's agent when it makes one (exec/crew.c). */
+    _Alignas(SEG_CACHE_LINE) _Atomic uint64_t group_mask[SEG_GROUPS][SEG_MASK_WORDS];
     /* The last actors of other nodes that died, rank << 32 | id: in the segment of a node's first rank, written by its agent. */
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t dead_actors[SEG_DEAD_ACTORS];
 } seg_header_t;

@@ -19,19 +19,29 @@ static uint16_t first_of(uint64_t mask, int place, unsigned w)
     return ep_gid(place, w * 64 + (unsigned)__builtin_ctzll(mask));
 }
 
-/* An idle worker of the rank at place, awake ones before sleeping ones; takes its idle bit so that the next submission
- * looks elsewhere. */
-static uint16_t take_idle(const node_t *node, int place, uint16_t exclude)
+/* Of a rank's idle workers those that are awake, if any are: a wake takes longer than a far cache. Of these those that share a cache with ep. */
+static uint64_t best_of(const ep_t *ep, int place, unsigned w, uint64_t idle)
 {
-    seg_header_t *h = node->segs[place].hdr;
+    const seg_header_t *h = ep->node->segs[place].hdr;
+    int group = place == ep->node->node_rank ? atomic_load_explicit(&ep->sh->group, memory_order_relaxed) : -1;
+    uint64_t awake = idle & atomic_load_explicit(&h->awake_mask[w], memory_order_relaxed);
+    if (awake != 0) idle = awake;
+    uint64_t near = group >= 0 ? idle & atomic_load_explicit(&h->group_mask[group][w], memory_order_relaxed) : 0;
+    return near != 0 ? near : idle;
+}
+
+/* An idle worker of the rank at place, awake ones before sleeping ones, near ones before others; takes its idle bit so that the next
+ * submission looks elsewhere. */
+static uint16_t take_idle(const ep_t *ep, int place, uint16_t exclude)
+{
+    seg_header_t *h = ep->node->segs[place].hdr;
     for (unsigned w = 0; w < SEG_MASK_WORDS; w++) {
         uint64_t idle = atomic_load_explicit(&h->idle_mask[w], memory_order_relaxed);
         if (idle == 0) continue;
         idle &= atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed);
         if (exclude >> 8 == place && (exclude & 0xff) / 64 == w) idle &= ~(1ull << (exclude & 63));
         while (idle != 0) {
-            uint64_t awake = idle & atomic_load_explicit(&h->awake_mask[w], memory_order_relaxed);
-            uint16_t gid = first_of(awake != 0 ? awake : idle, place, w);
+            uint16_t gid = first_of(best_of(ep, place, w, idle), place, w);
             uint64_t bit = 1ull << (gid & 63);
             if ((atomic_fetch_and_explicit(&h->idle_mask[w], ~bit, memory_order_relaxed) & bit) != 0) return gid;
             idle &= ~bit;
@@ -99,13 +109,14 @@ static bool leases_of(const node_t *node, rid_t rid, uint64_t *leases)
     return any != 0;
 }
 
-static uint16_t pick_idle(const node_t *node, const uint64_t *leases, bool want, uint16_t exclude)
+static uint16_t pick_idle(const ep_t *ep, const uint64_t *leases, bool want, uint16_t exclude)
 {
+    const node_t *node = ep->node;
     uint16_t gid = 0;
     for (int i = 0; gid == 0 && i < node->n_node_ranks; i++) {
         int place = node->node_rank + i;
         if (place >= node->n_node_ranks) place -= node->n_node_ranks;
-        if (leased(leases, place) == want) gid = take_idle(node, place, exclude);
+        if (leased(leases, place) == want) gid = take_idle(ep, place, exclude);
     }
     return gid;
 }
@@ -125,9 +136,9 @@ uint16_t route_pick_worker(ep_t *ep, rid_t rid, const record_t *rec, uint16_t ex
     uint64_t leases[SEG_MASK_WORDS];
     if (!leases_of(node, rid, leases)) return 0;
     int near = rec->n_refs > 0 ? place_of_arguments(ep, rec) : -1;
-    uint16_t gid = near >= 0 ? take_idle(node, near, exclude) : 0;
-    if (gid == 0) gid = pick_idle(node, leases, true, exclude);
-    if (gid == 0) gid = pick_idle(node, leases, false, exclude);
+    uint16_t gid = near >= 0 ? take_idle(ep, near, exclude) : 0;
+    if (gid == 0) gid = pick_idle(ep, leases, true, exclude);
+    if (gid == 0) gid = pick_idle(ep, leases, false, exclude);
     if (gid != 0) return gid;
     tell_shortage(node, rid);
     return next_worker(node, leases, exclude);
@@ -138,7 +149,7 @@ uint16_t route_pick_own(ep_t *ep, uint16_t exclude)
     const node_t *node = ep->node;
     uint64_t own[SEG_MASK_WORDS] = {0};
     own[node->node_rank / 64] = 1ull << (node->node_rank & 63);
-    uint16_t gid = take_idle(node, node->node_rank, exclude);
+    uint16_t gid = take_idle(ep, node->node_rank, exclude);
     return gid != 0 ? gid : next_worker(node, own, exclude);
 }
 
