@@ -46,7 +46,8 @@ MRAY_API mray_actor mray_actor_create_one(const mray_actor_class *cls, const mra
 
 /** Call a method. Calls of one caller to one actor run in order, also when an early one's arguments are late.
  *  @return as mray_submit(); MRAY_ERR_ACTOR_DIED where that is known already
- *  @context any thread of an endpoint; also from inside actors. An actor that waits for a call to itself would wait for ever: MRAY_ERR_WAIT_CYCLE
+ *  @context any thread of an endpoint; also from inside actors. An actor that waits for a call to itself would wait for ever:
+ *           MRAY_ERR_WAIT_CYCLE; so would actors and tasks that wait for each other in a circle: the last to wait gets it, where all are on one node
  *  @cost    same node: as mray_submit() */
 MRAY_API int mray_actor_submit(mray_actor actor, const mray_function *method, const mray_arg *args, int n_args, const mray_task_opts *opts,
                                mray_ref *refs_p);

@@ -158,7 +158,9 @@ static int wait_for(ep_t *ep, const char *what, mray_ref ref, bool value, uint64
         ready = wait_slots(ep, sid_p, 1, 1, deadline) == 1;
     }
     if (ready) return MRAY_OK;
+    status = wait_failure(what);
     if (*held_p) (void)slot_drop_own(ep, *sid_p);
+    if (status != MRAY_OK) return status;
     return base_error(MRAY_ERR_TIMEOUT, "%s: the object {rank %u, slot %u} was not ready in time", what, ref.rank, ref.slot);
 }
 
@@ -295,11 +297,12 @@ static int check_distinct(const mray_ref *refs, size_t n)
 static int fetch_ready(ep_t *ep, const mray_ref *refs, sid_t *sids, bool *held, size_t n, size_t num_ready, uint64_t deadline)
 {
     for (bool again = true; again;) {
-        (void)wait_slots(ep, sids, n, num_ready, deadline);
+        int status = wait_slots(ep, sids, n, num_ready, deadline) < num_ready ? wait_failure("mray_wait") : MRAY_OK;
+        if (status != MRAY_OK) return status;
         again = false;
         for (size_t i = 0; i < n; i++) {
             if (held[i] || !slot_is_ready(slot_at(ep, sids[i])) || slot_at(ep, sids[i])->kind != SLOT_KIND_REMOTE) continue;
-            int status = proxies_acquire(ep, refs[i], &sids[i]);
+            status = proxies_acquire(ep, refs[i], &sids[i]);
             if (status != MRAY_OK) return status;
             again = held[i] = true;
         }

@@ -2,6 +2,7 @@
 #include "wait.h"
 
 #include "clock.h"
+#include "cycle.h"
 #include "error.h"
 #include "futex.h"
 #include "producer.h"
@@ -115,6 +116,25 @@ int wait_check_cycle(const ep_t *ep, const char *what, const sid_t *sids, size_t
                       "itself", what, run_current->function->name);
 }
 
+/* Set by the wait that ended last in this thread. */
+static _Thread_local bool closed_a_circle;
+
+int wait_failure(const char *what)
+{
+    if (!closed_a_circle) return MRAY_OK;
+    const char *name = run_current != NULL ? run_current->function->name : "a task";
+    return base_error(MRAY_ERR_WAIT_CYCLE, "%s: '%s' waits for an object that is made only after '%s' itself has returned: tasks or actors wait for each other "
+                      "in a circle; return the ref instead, or make one of the calls without waiting", what, name, name);
+}
+
+/* What is not ready of objects that are all waited for. */
+static sid_t first_pending(const ep_t *ep, const sid_t *sids, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!slot_is_ready(slot_at(ep, sids[i]))) return sids[i];
+    return sids[0];
+}
+
 static void sleep_once(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t deadline_ns, uint64_t max_sleep_ns, bool worker)
 {
     ep_sleep_prepare(ep);
@@ -129,11 +149,15 @@ static void sleep_once(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint6
 size_t wait_slots(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t deadline_ns)
 {
     size_t ready = count_ready(ep, sids, n, need);
+    closed_a_circle = false;
+    bool circle = false;
     if (ready >= need || deadline_ns == 0) return ready;
     uint32_t kind = atomic_load_explicit(&ep->sh->kind, memory_order_relaxed);
     bool worker = kind == EP_KIND_WORKER && run_current != NULL, actor = kind == EP_KIND_ACTOR;
     bool drives = progress != NULL && !worker && !actor && !ep->mortal, blocked = false;
     bool spin = n == 1 && ep_may_spin(ep);
+    bool circles = run_current != NULL && (worker || actor) && need == n && deadline_ns == BASE_FOREVER;
+    cycle_wait_t cycle = {0};
     for (uint32_t turn = 0;; turn++) {
         if ((ready = count_ready(ep, sids, n, need)) >= need) break;
         if (worker && may_help(ep) && help_with_any(ep, sids, n)) continue;
@@ -151,8 +175,11 @@ size_t wait_slots(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t d
         } else if (worker && !ep_inbox_empty(ep->sh)) {
             worker_hand_on(ep);
         }
+        if (circles && (circle = cycle_look(ep, &cycle, first_pending(ep, sids, n), &max_sleep_ns))) break;
         sleep_once(ep, sids, n, need, deadline_ns, max_sleep_ns, worker);
     }
+    cycle_end(ep, &cycle);
     if (blocked) worker_unblock(ep);
+    closed_a_circle = circle; /* tasks that ran inside this wait had waits of their own */
     return ready;
 }

@@ -8,6 +8,9 @@
  * waits for itself where that has not begun, else gives its CPU back. */
 size_t wait_slots(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t deadline_ns);
 
+/* After wait_slots() has returned less than was needed: MRAY_ERR_WAIT_CYCLE if that was because the wait closed a circle (cycle.h). */
+int wait_failure(const char *what);
+
 /* Before a wait without end inside an actor: MRAY_ERR_WAIT_CYCLE if fewer than need of the n can become ready, because the others are made by
  * calls to the waiting actor itself. */
 int wait_check_cycle(const ep_t *ep, const char *what, const sid_t *sids, size_t n, size_t need);

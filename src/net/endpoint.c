@@ -63,6 +63,7 @@ int ep_open(node_t *node, unsigned index, ep_kind_t kind, bool mortal, ep_t **ep
     atomic_store(&ep->sh->kind, kind);
     atomic_store(&ep->sh->pid, (uint32_t)getpid());
     atomic_store(&ep->sh->asleep, 0);
+    atomic_store(&ep->sh->wait_ticket, 0);
     atomic_store(&ep->sh->current, 0);
     atomic_fetch_add(&ep->sh->incarnation, 1);
     uint32_t closed = INBOX_CLOSED; /* from an earlier user of this index */

@@ -62,6 +62,8 @@ typedef struct {
     _Atomic int32_t group;        /* of a bound worker: seg_header_t group_mask; -1: none */
     _Atomic uint32_t actor;       /* EP_KIND_ACTOR: its number, 0 once it is dead */
     _Atomic uint32_t actor_end;   /* actors.h actor_end_t: it is to end, or why it did */
+    _Atomic uint32_t waits_for;   /* slot that a task here waits for without end, for as long as */
+    _Atomic uint32_t wait_ticket; /* this is not 0 (exec/cycle.h) */
     /* Run queue (sched/runq.c): lists under the lock, rebuilt from the records if its holder dies. */
     _Alignas(SEG_CACHE_LINE) holderlock_t lock;
     _Atomic uint32_t n_queued;

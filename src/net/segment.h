@@ -73,6 +73,7 @@ typedef struct {
     _Alignas(SEG_CACHE_LINE) _Atomic uint32_t stop; /* workers leave their loops */
     _Atomic uint32_t deaths;                        /* counted by the zygote */
     _Atomic uint64_t agent_seen_ns;                 /* when this rank's agent last made a round: base_clock_ns() (exec/heartbeat.c) */
+    _Atomic uint32_t wait_tickets;                  /* in the segment of a node's first rank: numbers of waits (exec/cycle.h) */
     _Atomic uint32_t n_workers; /* how many workers this rank wants to have in worker_mask; fewer while tasks of other shapes take CPUs */
     _Atomic uint32_t backlog; /* tasks that the agent keeps because no worker took them */
     _Atomic uint32_t balance; /* set by a worker with nothing to do while another has a queue; the agent clears it */
