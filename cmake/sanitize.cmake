@@ -9,6 +9,7 @@ set(mray_test_launcher "")
 if(MRAY_SANITIZE)
   add_compile_options(-fsanitize=${MRAY_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${MRAY_SANITIZE})
+  add_compile_definitions(MRAY_SANITIZED) # for tests with limits of time
   # GCC's manual: with -fsanitize its -Wmaybe-uninitialized gives more false positives. The release build has it on.
   if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     add_compile_options(-Wno-maybe-uninitialized)

@@ -3,6 +3,7 @@
  * dead worker had made dies with it, what is detached lives on. */
 /* ranks: local 1 2 4 8 */
 /* modes: process */
+/* sanitize: local 2 */
 #include "check.h"
 
 #include <pthread.h>

@@ -1,5 +1,6 @@
 /* mpi_actors.c: actors: order of calls, names, handles in tasks and actors, hooks, stop and kill, constructors that fail. */
 /* ranks: local 1 2 4 4x2 */
+/* sanitize: local 2 4x2 */
 #include "check.h"
 
 #include <stdlib.h>

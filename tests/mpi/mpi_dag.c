@@ -1,6 +1,7 @@
 /* mpi_dag.c: a random graph of 10,000 tasks: values, refs, arrays, several results, nested tasks, actors, errors. The results are those of a
  * serial evaluation, and nothing is left in the stores. */
 /* ranks: local 1 2 4 8 4x2 */
+/* sanitize: local 2 4x2 */
 #include "check.h"
 #include "dag.h"
 

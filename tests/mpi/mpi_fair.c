@@ -7,13 +7,19 @@
 
 enum { MANY = 20000, FEW = 100 };
 
-/* When it ran, in nanoseconds: one clock for all processes of a machine. */
-MRAY_TASK(int64_t, stamp, int, spin)
+/* In nanoseconds: one clock for all processes of a machine. */
+static int64_t now_ns(void)
 {
     struct timespec t;
-    for (volatile int i = 0; i < spin; i++) continue;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* When it ran. */
+MRAY_TASK(int64_t, stamp, int, spin)
+{
+    for (volatile int i = 0; i < spin; i++) continue;
+    return now_ns();
 }
 
 typedef struct {
@@ -76,15 +82,19 @@ static void test_a_task_among_the_drivers_many(void)
     mray_ref warm = mray_remote_with(check_on_rank(check_worker_rank(0)), submit_many, 1, 1);
     CHECK_OK(check_done(warm));
     for (int i = 0; i < MANY; i++) refs[i] = mray_remote(stamp, 20000);
+    int64_t begin = now_ns();
     mray_ref b = mray_remote_with(check_on_rank(check_worker_rank(0)), submit_many, FEW, 1);
     CHECK_OK(mray_get(b, &few));
     for (int i = 0; i < MANY; i++) CHECK_OK(mray_get(refs[i], &times[i]));
     qsort(times, MANY, sizeof times[0], by_time);
     CHECK_EQUAL(few.n, FEW);
-    int before = 0;
+    int done = 0;
+    while (done < MANY && times[done] < begin) done++;
+    int before = done, left = MANY - done;
     while (before < MANY && times[before] < few.last) before++;
-    printf("%d of %d of the driver's tasks ended before the last of the %d\n", before, MANY, FEW);
-    CHECK(before < MANY / 2);
+    printf("%d of the %d tasks that the driver had queued ended before the last of the %d\n", before - done, left, FEW);
+    /* A driver that a sanitizer slows down has queued few, or none, when it is through. */
+    if (left >= MANY / 10) CHECK(before - done < left / 2);
     CHECK_OK(mray_release_many(refs, MANY));
     CHECK_OK(mray_release_many((mray_ref[]){b, warm}, 2));
 }

@@ -6,6 +6,7 @@
  * sees those of its own host only. */
 /* ranks: local 1 2 4 8 4x2 */
 /* modes: process */
+/* sanitize: local 2 4x2 */
 #include "check.h"
 #include "dag.h"
 

@@ -1,5 +1,6 @@
 /* mpi_kv.c: the key-value store from the driver and from tasks on every rank: sizes, overwriting, one winner among many. */
 /* ranks: local 1 2 4 */
+/* sanitize: local 2 */
 #include "check.h"
 
 #include <string.h>

@@ -1,5 +1,6 @@
 /* mpi_resources.c: tasks with resources: how many run side by side, whole and part CPUs, what no rank has, death of the worker. */
 /* ranks: local 1 2 4 */
+/* sanitize: local 2 */
 /* timeout: 200 */
 #include "check.h"
 

@@ -1,6 +1,7 @@
 /* mpi_tasks.c: tasks: arguments and their conversion, structs, strings, several results, errors and their way through dependents,
  * refs as refs, nested tasks. */
 /* ranks: local 1 2 4 4x2 */
+/* sanitize: local 2 4x2 */
 #include "check.h"
 
 #include <math.h>

@@ -441,7 +441,9 @@ static void test_speed(void **state)
     }
     uint64_t mixed = (base_clock_ns() - start) / N;
     printf("arena: %llu ns a warm pair, %llu ns a pair with 256 blocks of 1-32 MiB live\n", (unsigned long long)warm, (unsigned long long)mixed);
+#ifndef MRAY_SANITIZED /* which makes it some fifty times slower, and a busy machine more */
     assert_true(warm < 5000 && mixed < 20000);
+#endif
     check(load->arena);
     for (int i = 0; i < N_SET; i++) must_free(load->arena, set[i]);
     drop_load(load);
