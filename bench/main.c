@@ -313,7 +313,8 @@ int main(int argc, char **argv)
     int level;
     check_names(o.names);
     if (o.list) {
-        list_cases();
+        const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+        if (rank == NULL || atoi(rank) == 0) list_cases();
         return 0;
     }
     lose_one = o.lose_one; /* before the zygote: workers inherit it */

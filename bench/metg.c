@@ -9,7 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { STEPS = 1000, QUICK_STEPS = 20, LARGE = 65536, TRIES = 2, BISECTIONS = 4, MAX_ITERATIONS = 1 << 17 };
+enum { STEPS = 1000, QUICK_STEPS = 20, LARGE = 65536, BISECTIONS = 3, MAX_ITERATIONS = 1 << 13 };
 
 /* ---- the tasks: one function for each number of inputs, since a function's parameters are fixed ---- */
 
@@ -136,10 +136,9 @@ static double peak_rate(bench_t *b)
 static double efficiency(bench_t *b, const search_t *s, int64_t iterations, double peak)
 {
     metg_graph_t g = s->graph;
-    double best = INFINITY;
     g.iterations = iterations;
-    for (int i = 0; i < (b->quick ? 1 : TRIES); i++) best = fmin(best, s->mpi ? run_mpi(b, &g) : run_mray(b, &g));
-    return (double)g.steps * g.width * (double)iterations / best / peak;
+    double seconds = s->mpi ? run_mpi(b, &g) : run_mray(b, &g);
+    return (double)g.steps * g.width * (double)iterations / seconds / peak;
 }
 
 /* Iterations at which efficiency passes one half: a bracket of a factor of two, bisected. A machine that is busy with other things may
@@ -158,7 +157,7 @@ static double search(bench_t *b, const search_t *s, double peak)
         do {
             low = high;
             high *= 2;
-            if (high > (b->quick ? MAX_ITERATIONS / 64 : MAX_ITERATIONS)) {
+            if (high > (b->quick ? MAX_ITERATIONS / 4 : MAX_ITERATIONS)) {
                 if (s->mpi) b->unclear = true;
                 if (s->mpi) b->note = "MPI did not reach half of peak in every repetition: not to be judged";
                 else if (!b->unclear) b->note = "half of peak was not reached in every repetition: a lower bound";

@@ -171,6 +171,10 @@ void ranks_op_open(bench_t *b, const ranks_command_t *command, ranks_reply_t *re
     char name[32];
     mray_resource own = {.name = name, .amount = 1000};
     snprintf(name, sizeof name, "rank%d", b->rank);
+    /* What the first session has warned of, the next ones need not repeat. */
+    static bool warned;
+    if (warned && getenv("MRAY_LOG") == NULL) opts.log_level = "error";
+    warned = true;
     if (command->i[5] != 0) opts.resources = &own, opts.n_resources = 1;
     if (b->rank == 0 && n > 1 && command->i[1] == 0) opts.num_workers = MRAY_NO_WORKERS;
     int status = mray_init_comm(session_comm, &opts);

@@ -29,6 +29,9 @@ if(MRAY_BUILD_TESTS AND NOT MRAY_SANITIZE)
   set_tests_properties(bench.answers PROPERTIES ENVIRONMENT "MRAY_TEST_EXIT=1")
   set_tests_properties(bench.smoke.2 bench.smoke.4 bench.answers PROPERTIES LABELS bench PROCESSORS 2 TIMEOUT 130)
 
+  add_test(NAME bench.report COMMAND ${PROJECT_SOURCE_DIR}/bench/report_test.sh ${mray_run_mpi} $<TARGET_FILE:mray-bench> ${PROJECT_BINARY_DIR}/bench/report)
+  set_tests_properties(bench.report PROPERTIES LABELS bench SKIP_RETURN_CODE 77 PROCESSORS 2 TIMEOUT 130)
+
   # Counts of instructions are those of one compiler, processor and optimisation.
   set(budget ${PROJECT_SOURCE_DIR}/bench/budget.sh)
   set(budget_args $<TARGET_FILE:mray-bench> ${PROJECT_SOURCE_DIR}/bench/budget.txt)

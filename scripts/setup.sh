@@ -30,6 +30,7 @@ libjansson-dev     | check bench | header jansson.h | the benchmarks: writes JSO
 strace             | check | cmd strace      | the budget test: counts system calls
 valgrind           | check | cmd valgrind    | the budget test: counts instructions
 iproute2           | bench | cmd ip          | the benchmarks across hosts made of network namespaces
+python3            | bench | cmd python3     | bench/run and bench/report
 python3-matplotlib | bench | file /usr/lib/python3/dist-packages/matplotlib | draws the plots of docs/benchmarks.md
 '
 
