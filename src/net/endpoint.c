@@ -6,6 +6,7 @@
 #include "slot_layout.h"
 #include "tsan.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -143,8 +144,17 @@ void ep_sleep_prepare(ep_t *ep)
     atomic_store(&ep->sh->asleep, 1); /* seq_cst: before the caller's second look */
 }
 
+/* -1, which meets no other, where the kernel does not say. */
+static int note_cpu(const ep_t *ep)
+{
+    int cpu = sched_getcpu();
+    if (atomic_load_explicit(&ep->sh->cpu, memory_order_relaxed) != cpu) atomic_store_explicit(&ep->sh->cpu, cpu, memory_order_relaxed);
+    return cpu;
+}
+
 void ep_sleep_cancel(ep_t *ep)
 {
+    (void)note_cpu(ep);
     atomic_store(&ep->sh->asleep, 0);
     ep_mask_set(ep->seg->hdr->awake_mask, ep->gid);
 }
@@ -156,10 +166,23 @@ void ep_sleep(ep_t *ep, uint64_t timeout_ns)
     ep_sleep_cancel(ep);
 }
 
+/* Does another that is awake run on this CPU? Then what this one waits for may be waiting for the CPU. */
+static bool shares_cpu(const ep_t *ep, int cpu)
+{
+    const node_t *node = ep->node;
+    for (int r = 0; r < node->n_node_ranks; r++)
+        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
+            for (uint64_t m = atomic_load_explicit(&node->segs[r].hdr->awake_mask[w], memory_order_relaxed); m != 0; m &= m - 1) {
+                uint16_t gid = ep_gid(r, w * 64 + (unsigned)__builtin_ctzll(m));
+                if (gid != ep->gid && atomic_load_explicit(&ep_shared_at(node, gid)->cpu, memory_order_relaxed) == cpu) return true;
+            }
+    return false;
+}
+
 bool ep_may_spin(const ep_t *ep)
 {
     const node_t *node = ep->node;
-    int awake = 0, own = 0;
+    int awake = 0, own = 0, cpu = note_cpu(ep);
     for (int r = 0; r < node->n_node_ranks; r++) {
         int here = 0;
         for (int w = 0; w < SEG_MASK_WORDS; w++)
@@ -167,5 +190,5 @@ bool ep_may_spin(const ep_t *ep)
         awake += here;
         if (r == node->node_rank) own = here;
     }
-    return awake <= node->n_cpus && own <= node->n_own_cpus;
+    return awake <= node->n_cpus && own <= node->n_own_cpus && (cpu < 0 || !shares_cpu(ep, cpu));
 }

@@ -51,6 +51,7 @@ _Static_assert(sizeof(ep_journal_t) == SEG_CACHE_LINE, "the journal is one cache
 typedef struct {
     _Alignas(SEG_CACHE_LINE) _Atomic uint32_t inbox; /* rid of the newest, 0, or INBOX_CLOSED */
     _Alignas(SEG_CACHE_LINE) _Atomic uint32_t asleep;
+    _Atomic int32_t cpu; /* where it ran when it last woke or began to wait */
     _Alignas(SEG_CACHE_LINE) _Atomic uint32_t state; /* ep_state_t */
     _Atomic uint32_t kind;                            /* ep_kind_t */
     _Atomic uint32_t pid;
@@ -151,7 +152,7 @@ void ep_sleep(ep_t *ep, uint64_t timeout_ns);
 void ep_sleep_cancel(ep_t *ep);
 
 /* True while spinning takes no CPU from a runnable thread: no more threads are awake than there are CPUs for them, on the node and, since a launcher
- * may have bound each rank to few, in this rank. */
+ * may have bound each rank to few, in this rank; and the kernel has put none of the others where this one runs. */
 bool ep_may_spin(const ep_t *ep);
 
 static inline void ep_mask_set(_Atomic uint64_t *mask, uint16_t gid)

@@ -5,6 +5,7 @@
 #include "test_child.h"
 #include "test_node.h"
 
+#include <sched.h>
 #include <string.h>
 
 enum { N_PUSHERS = 3, N_PUSHES = 3000, N_TURNS = 2000 };
@@ -346,34 +347,68 @@ static void test_wake_all_wakes_every_rank(void **state)
     test_node_free(&t);
 }
 
+/* ep_may_spin() as if every endpoint ran on a CPU of its own, which they do not here. */
+static bool may_spin_apart(ep_t *ep, ep_t *const *all, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (all[i] != ep) atomic_store(&all[i]->sh->cpu, 1000000 + i);
+    return ep_may_spin(ep);
+}
+
 static void test_spinning_stops_when_threads_exceed_cpus(void **state)
 {
     (void)state;
     test_node_t t;
     test_node_make(&t, &two_ranks); /* two cores */
     ep_t *a = test_node_open(&t, 0, 0, EP_KIND_USER, false), *b = test_node_open(&t, 1, 0, EP_KIND_WORKER, true);
-    assert_true(ep_may_spin(a));
-    ep_t *c = test_node_open(&t, 1, 130, EP_KIND_WORKER, true);
-    assert_false(ep_may_spin(a));
-    assert_false(ep_may_spin(c));
+    ep_t *all[3] = {a, b};
+    assert_true(may_spin_apart(a, all, 2));
+    ep_t *c = all[2] = test_node_open(&t, 1, 130, EP_KIND_WORKER, true);
+    assert_false(may_spin_apart(a, all, 3));
+    assert_false(may_spin_apart(c, all, 3));
     ep_sleep_prepare(b);
-    assert_true(ep_may_spin(c)); /* who sleeps needs no core */
+    assert_true(may_spin_apart(c, all, 3)); /* who sleeps needs no core */
     ep_sleep_cancel(b);
-    assert_false(ep_may_spin(c));
+    assert_false(may_spin_apart(c, all, 3));
     /* The node has CPUs enough, but this rank is bound to one: its second thread would take it from the first. */
     t.of[0]->n_cpus = t.of[1]->n_cpus = 8;
     t.of[0]->n_own_cpus = t.of[1]->n_own_cpus = 1;
-    assert_true(ep_may_spin(a));
-    assert_false(ep_may_spin(c));
+    assert_true(may_spin_apart(a, all, 3));
+    assert_false(may_spin_apart(c, all, 3));
     ep_close(a);
     ep_close(b);
     ep_close(c);
     test_node_free(&t);
 }
 
+/* Two endpoints of one thread: whatever CPU that is on, they share it. */
+static void test_nobody_spins_on_the_cpu_of_another_that_is_awake(void **state)
+{
+    (void)state;
+    test_node_t t;
+    test_node_make(&t, &two_ranks);
+    ep_t *a = test_node_open(&t, 0, 0, EP_KIND_USER, false), *b = test_node_open(&t, 1, 0, EP_KIND_WORKER, true);
+    cpu_set_t here, one;
+    assert_int_equal(sched_getaffinity(0, sizeof here, &here), 0);
+    CPU_ZERO(&one);
+    CPU_SET((unsigned)sched_getcpu(), &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    ep_sleep_prepare(b);
+    ep_sleep_cancel(b); /* it wakes here */
+    assert_false(ep_may_spin(a));
+    ep_sleep_prepare(b);
+    assert_true(ep_may_spin(a));
+    ep_sleep_cancel(b);
+    assert_int_equal(sched_setaffinity(0, sizeof here, &here), 0);
+    ep_close(a);
+    ep_close(b);
+    test_node_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nobody_spins_on_the_cpu_of_another_that_is_awake),
         cmocka_unit_test(test_open_gives_each_index_once_until_closed),
         cmocka_unit_test(test_open_and_close_set_state_and_masks),
         cmocka_unit_test(test_masks_hold_every_index),
