@@ -164,7 +164,7 @@ const ranks_op_fn ranks_ops[N_OPS] = {
 /* ---- options ---- */
 
 typedef struct {
-    const char *names, *json, *probe;
+    const char *names, *except, *json, *probe;
     int reps;
     bool quick, list, lose_one;
 } options_t;
@@ -173,8 +173,8 @@ static _Noreturn void usage(const char *complaint)
 {
     if (complaint != NULL) fprintf(stderr, "mray-bench: %s\n", complaint);
     fprintf(complaint != NULL ? stderr : stdout,
-            "mpirun -n RANKS mray-bench [--case NAME[,NAME]] [--json FILE] [--reps N] [--quick] [--list]\n"
-            "  --case   these cases only; --list names all\n"
+            "mpirun -n RANKS mray-bench [--case NAME[,NAME]] [--except NAME[,NAME]] [--json FILE] [--reps N] [--quick] [--list]\n"
+            "  --case   these cases only, --except all but these; --list names all\n"
             "  --json   rows and the machine as JSON\n"
             "  --reps   repetitions of value and reference, %d to %d, in turn (default %d; with --quick 1 and up, default %d)\n"
             "  --quick  a hundredth of the work: to see that it runs, not how fast\n"
@@ -190,6 +190,7 @@ static options_t parse(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         bool more = i + 1 < argc;
         if (strcmp(argv[i], "--case") == 0 && more) o.names = argv[++i];
+        else if (strcmp(argv[i], "--except") == 0 && more) o.except = argv[++i];
         else if (strcmp(argv[i], "--json") == 0 && more) o.json = argv[++i];
         else if (strcmp(argv[i], "--probe") == 0 && more) o.probe = argv[++i];
         else if (strcmp(argv[i], "--reps") == 0 && more) o.reps = atoi(argv[++i]);
@@ -266,7 +267,7 @@ static void drive(bench_t *b, const options_t *o)
            b->fake_hosts ? " (pretended by MRAY_FAKE_NODE_RANKS)" : "", b->reps, b->quick ? ", a hundredth of the work: no figures to quote" : "");
     printf("%-28s %11s %-6s %11s %8s\n", "case", "median", "unit", "reference", "ratio");
     for (int i = 0; i < N_CASES; i++)
-        if (o->names == NULL || is_listed(o->names, cases[i].name)) run_case(b, &cases[i]);
+        if ((o->names == NULL || is_listed(o->names, cases[i].name)) && (o->except == NULL || !is_listed(o->except, cases[i].name))) run_case(b, &cases[i]);
     ranks_all(b, OP_QUIT, NULL, 0, NULL);
     if (o->json != NULL) measure_write_json(b, o->json);
 }
@@ -312,6 +313,7 @@ int main(int argc, char **argv)
     bench_t b = {.quick = o.quick, .reps = o.reps};
     int level;
     check_names(o.names);
+    check_names(o.except);
     if (o.list) {
         const char *rank = getenv("OMPI_COMM_WORLD_RANK");
         if (rank == NULL || atoi(rank) == 0) list_cases();

@@ -22,12 +22,13 @@ set_target_properties(mray-bench PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_B
 # Label bench. The smoke tests run every case (on 4 ranks those that more ranks change), a hundredth of the work each; the figures mean nothing, but
 # the answers are checked, and bench.answers sees that a lost execution is found.
 if(MRAY_BUILD_TESTS AND NOT MRAY_SANITIZE)
-  add_test(NAME bench.smoke.2 COMMAND ${mray_run_mpi} 2 $<TARGET_FILE:mray-bench> --quick --reps 1)
+  add_test(NAME bench.smoke.2 COMMAND ${mray_run_mpi} 2 $<TARGET_FILE:mray-bench> --quick --reps 1 --except sched_scale)
+  add_test(NAME bench.smoke.scale COMMAND ${mray_run_mpi} local $<TARGET_FILE:mray-bench> --quick --reps 1 --case sched_scale)
   add_test(NAME bench.smoke.4 COMMAND ${mray_run_mpi} 4 $<TARGET_FILE:mray-bench> --quick --reps 1 --case
     task_sync,task_async,task_async_4,chain,actor_nn,metg_stencil,metg_fft,args_10k,wait_1k,queued,get_view,broadcast,idle)
   add_test(NAME bench.answers COMMAND ${mray_run_mpi} 2 $<TARGET_FILE:mray-bench> --quick --reps 1 --case task_sync --lose-one)
   set_tests_properties(bench.answers PROPERTIES ENVIRONMENT "MRAY_TEST_EXIT=1")
-  set_tests_properties(bench.smoke.2 bench.smoke.4 bench.answers PROPERTIES LABELS bench PROCESSORS 2 TIMEOUT 130)
+  set_tests_properties(bench.smoke.2 bench.smoke.4 bench.smoke.scale bench.answers PROPERTIES LABELS bench PROCESSORS 2 TIMEOUT 130)
 
   add_test(NAME bench.report COMMAND ${PROJECT_SOURCE_DIR}/bench/report_test.sh ${mray_run_mpi} $<TARGET_FILE:mray-bench> ${PROJECT_BINARY_DIR}/bench/report)
   set_tests_properties(bench.report PROPERTIES LABELS bench SKIP_RETURN_CODE 77 PROCESSORS 2 TIMEOUT 130)
