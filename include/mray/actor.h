@@ -25,6 +25,7 @@ typedef struct mray_actor_opts {
     const char *resource;   /**< custom resource it keeps while it lives */
     double resource_amount;
     int detached;           /**< 1: outlives the endpoint that made it, until killed or the session's end */
+    mray_strategy strategy; /**< how its rank is chosen */
 } mray_actor_opts;
 
 /** A class of actors: size of the state, constructor and hooks. Filled in by MRAY_ACTOR. */

@@ -44,6 +44,12 @@ typedef struct mray_arg {
     size_t n;         /**< elements of an array; 1 for a value */
 } mray_arg;
 
+/** How the rank of a task or of an actor is chosen. */
+typedef enum mray_strategy {
+    MRAY_SCHED_DEFAULT = 0, /**< tasks: near first, a rank half full before the next, where the arguments' bytes are; actors: the rank with fewest */
+    MRAY_SCHED_SPREAD,      /**< ranks in turn: those that have what it takes free, then those that could ever run it */
+} mray_strategy;
+
 /** How a task is to be run. Zero in every field is the default. */
 typedef struct mray_task_opts {
     double num_cpus;        /**< CPUs it occupies; 0 means 1, MRAY_NO_CPU none */
@@ -52,6 +58,7 @@ typedef struct mray_task_opts {
     double resource_amount; /**< how much of it; 0 means 1 */
     int num_returns;        /**< results; 0 means 1 */
     const char *name;       /**< for messages; NULL means the function's name */
+    mray_strategy strategy; /**< how its rank is chosen; a method runs where its actor is */
 } mray_task_opts;
 
 #define MRAY_NO_CPU (-1.0)

@@ -184,11 +184,14 @@ static int check_options(const mray_actor_opts *o, actors_place_t *place)
     int status = MRAY_OK;
     if (!(o->num_cpus >= 0 && o->num_cpus <= 100000) || !(o->resource_amount >= 0 && o->resource_amount <= 100000))
         return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_actor_create: num_cpus and resource_amount go from 0 to 100000");
+    if (o->strategy != MRAY_SCHED_DEFAULT && o->strategy != MRAY_SCHED_SPREAD)
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_actor_create: strategy is %d; use MRAY_SCHED_DEFAULT or MRAY_SCHED_SPREAD", (int)o->strategy);
     if (o->name != NULL) status = check_name("mray_actor_create", "name", o->name, place->name);
     if (status == MRAY_OK && o->resource != NULL) status = check_name("mray_actor_create", "resource's name", o->resource, place->resource);
     place->num_cpus = o->num_cpus;
     place->resource_amount = o->resource == NULL ? 0 : o->resource_amount == 0 ? 1 : o->resource_amount;
     place->detached = o->detached != 0;
+    place->strategy = o->strategy == MRAY_SCHED_SPREAD ? NODE_STRATEGY_SPREAD : NODE_STRATEGY_DEFAULT;
     return status;
 }
 

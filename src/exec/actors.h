@@ -27,6 +27,8 @@ typedef struct {
     actor_maker_t maker;
     uint32_t class_fn;
     int32_t detached;
+    uint32_t strategy; /* node_strategy_t */
+    uint32_t reserved;
     double num_cpus, resource_amount;
     char name[ACTOR_NAME_BYTES];
     char resource[ACTOR_NAME_BYTES];

@@ -1,5 +1,5 @@
 /* actors_head.c: the actor table at work. Placement: among the ranks that have what the actor keeps, the one with the fewest actors, nearest
- * to the caller where several have as few. Where other actors keep too much of it, the new one waits for one of them to end. */
+ * to the caller where several have as few; of those that are spread, each rank in turn. Where other actors keep too much of it, the new one waits for one of them to end. */
 #include "actors_head.h"
 
 #include "error.h"
@@ -22,6 +22,7 @@ struct actors_head {
     actor_table_t *table;
     waiting_t *waiting, **last; /* oldest first */
     bool changed;               /* an actor ended since they were looked at */
+    unsigned turn;              /* of those that are spread */
     int known;                  /* ranks that had said what they have then */
 };
 
@@ -55,7 +56,7 @@ void actors_head_destroy(actors_head_t *head)
 
 static node_shape_t shape_of(const actors_place_t *place)
 {
-    node_shape_t shape = {.cpu = (uint32_t)(place->num_cpus * NODE_UNIT + 0.5)};
+    node_shape_t shape = {.cpu = (uint32_t)(place->num_cpus * NODE_UNIT + 0.5), .strategy = place->strategy};
     if (place->resource[0] != 0) {
         shape.resource = node_resource_hash(place->resource);
         shape.amount = (uint32_t)(place->resource_amount * NODE_UNIT + 0.5);
@@ -89,8 +90,25 @@ static int distance(const net_info_t *info, int rank, int from)
     return rank == from ? 0 : info->node_of_rank[rank] == info->node_of_rank[from] ? 1 : 2;
 }
 
-static int pick_rank(const actors_head_t *head, const node_shape_t *shape, int from)
+/* Round robin over those with room. */
+static int pick_in_turn(actors_head_t *head, const node_shape_t *shape)
 {
+    unsigned n = (unsigned)net_info(head->agent->net)->n_ranks;
+    int found = SCHED_INFEASIBLE;
+    for (unsigned i = 0; i < n; i++) {
+        unsigned r = (head->turn + i) % n;
+        if (!is_feasible(head, (int)r, shape)) continue;
+        found = SCHED_NONE;
+        if (!has_room(head, (int)r, shape)) continue;
+        head->turn = r + 1;
+        return (int)r;
+    }
+    return found;
+}
+
+static int pick_rank(actors_head_t *head, const node_shape_t *shape, int from)
+{
+    if (shape->strategy == NODE_STRATEGY_SPREAD) return pick_in_turn(head, shape);
     const net_info_t *info = net_info(head->agent->net);
     int best = SCHED_INFEASIBLE;
     for (int r = 0; r < info->n_ranks; r++) {

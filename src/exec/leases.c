@@ -92,6 +92,7 @@ static demand_place_t *pick_place(const leases_t *l, const demand_t *d, record_t
 {
     demand_place_t *best = demand_best(d);
     uint64_t best_bytes = LOCALITY_MIN_BYTES - 1;
+    if (d->shape.strategy == NODE_STRATEGY_SPREAD) return best; /* whatever lies where */
     for (unsigned i = 0; best != NULL && i < rec->n_refs; i++) {
         const slot_t *slot = payload_of(l, rec, i);
         demand_place_t *p = slot != NULL ? demand_place(d, (int)slot->u.where.rank) : NULL;

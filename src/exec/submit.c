@@ -262,13 +262,13 @@ static uint32_t name_resource(ep_t *ep, const char *name)
     return row.hash;
 }
 
-/* num_cpus and a custom resource; tasks of one CPU and nothing else take the direct way. */
+/* num_cpus, a custom resource, a strategy; tasks of one CPU and nothing else take the direct way. */
 static void set_shape(ep_t *ep, record_t *rec, const mray_task_opts *o)
 {
     double cpus = o->num_cpus == 0 ? 1 : o->num_cpus < 0 ? 0 : o->num_cpus;
-    if (cpus == 1 && o->resource == NULL) return;
+    if (cpus == 1 && o->resource == NULL && o->strategy == MRAY_SCHED_DEFAULT) return;
     record_set(rec, shape, 1);
-    record_set(rec, shape_cpu, (uint32_t)(cpus * SHAPE_UNIT + 0.5));
+    record_set(rec, shape_cpu, (uint32_t)(cpus * SHAPE_UNIT + 0.5) | (o->strategy == MRAY_SCHED_SPREAD ? RECORD_CPU_SPREAD : 0));
     if (o->resource != NULL) {
         rec->shape_resource = name_resource(ep, o->resource);
         rec->shape_amount = (uint32_t)((o->resource_amount == 0 ? 1 : o->resource_amount) * SHAPE_UNIT + 0.5);
@@ -293,6 +293,8 @@ static int check_options(const char *what, const mray_task_opts *o)
         return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: resource is '%.60s'; names have 1 to %d characters", what, o->resource, NODE_RESOURCE_NAME - 1);
     if (!(o->num_cpus >= -1 && o->num_cpus <= 100000) || !(o->resource_amount >= 0 && o->resource_amount <= 100000))
         return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: num_cpus and resource_amount go from 0 to 100000", what);
+    if (o->strategy != MRAY_SCHED_DEFAULT && o->strategy != MRAY_SCHED_SPREAD)
+        return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: strategy is %d; use MRAY_SCHED_DEFAULT or MRAY_SCHED_SPREAD", what, (int)o->strategy);
     return MRAY_OK;
 }
 

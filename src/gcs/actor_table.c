@@ -13,6 +13,7 @@ struct actor_table {
     size_t n_rows, capacity;
     uint32_t last_ticket;
     uint32_t *counts; /* by rank */
+    base_map_t kept;  /* rank, resource (0: CPUs) -> how much of it actors keep */
     uint32_t n_ranks;
     base_map_t by_ticket, by_name, by_place; /* ticket -> row; hash of the name, place -> ticket */
 };
@@ -47,6 +48,7 @@ void actor_table_destroy(actor_table_t *table)
     base_map_fini(&table->by_ticket);
     base_map_fini(&table->by_name);
     base_map_fini(&table->by_place);
+    base_map_fini(&table->kept);
     free(table->rows);
     free(table->counts);
     free(table);
@@ -69,11 +71,30 @@ static int make_room(actor_table_t *table)
     return MRAY_OK;
 }
 
+static uint64_t *kept_of(actor_table_t *table, uint32_t rank, uint32_t resource)
+{
+    return base_map_find(&table->kept, base_key128(rank, resource));
+}
+
+/* Entries stay once they were made, so that only adding an actor can lack memory. */
+static int make_kept(actor_table_t *table, uint32_t rank, uint32_t resource)
+{
+    return kept_of(table, rank, resource) != NULL ? MRAY_OK : base_map_put(&table->kept, base_key128(rank, resource), 0);
+}
+
+static void keep(actor_table_t *table, const actor_row_t *row, int sign)
+{
+    *kept_of(table, row->rank, 0) += (uint64_t)((int64_t)row->shape.cpu * sign);
+    if (row->shape.resource != 0) *kept_of(table, row->rank, row->shape.resource) += (uint64_t)((int64_t)row->shape.amount * sign);
+}
+
 int actor_table_add(actor_table_t *table, const actor_row_t *row, uint32_t *ticket_p)
 {
     if (row->name[0] != 0 && base_map_get(&table->by_name, name_key(row->name), NULL))
         return base_error(MRAY_ERR_ACTOR_NAME_TAKEN, "an actor named '%s' exists already; find it with mray_actor_find(), or end it first", row->name);
     int status = make_room(table);
+    if (status == MRAY_OK) status = make_kept(table, row->rank, 0);
+    if (status == MRAY_OK) status = make_kept(table, row->rank, row->shape.resource);
     if (status != MRAY_OK) return status;
     uint32_t ticket = table->last_ticket;
     do ticket++;
@@ -89,6 +110,7 @@ int actor_table_add(actor_table_t *table, const actor_row_t *row, uint32_t *tick
     added->ticket = table->last_ticket = ticket;
     added->id = 0;
     table->counts[row->rank]++;
+    keep(table, row, 1);
     *ticket_p = ticket;
     return MRAY_OK;
 }
@@ -143,6 +165,7 @@ void actor_table_remove(actor_table_t *table, uint32_t ticket)
     if (row->id != 0) (void)base_map_remove(&table->by_place, place_key(row->rank, row->id), NULL);
     (void)base_map_remove(&table->by_ticket, base_key64(ticket), NULL);
     table->counts[row->rank]--;
+    keep(table, row, -1);
     size_t last = --table->n_rows;
     if (row == &table->rows[last]) return;
     *row = table->rows[last];
@@ -157,9 +180,6 @@ uint32_t actor_table_count(const actor_table_t *table, uint32_t rank)
 void actor_table_kept(const actor_table_t *table, uint32_t rank, uint32_t resource, uint64_t *cpu_p, uint64_t *amount_p)
 {
     *cpu_p = *amount_p = 0;
-    for (size_t i = 0; i < table->n_rows; i++) {
-        if (table->rows[i].rank != rank) continue;
-        *cpu_p += table->rows[i].shape.cpu;
-        if (resource != 0 && table->rows[i].shape.resource == resource) *amount_p += table->rows[i].shape.amount;
-    }
+    (void)base_map_get(&table->kept, base_key128(rank, 0), cpu_p);
+    if (resource != 0) (void)base_map_get(&table->kept, base_key128(rank, resource), amount_p);
 }
