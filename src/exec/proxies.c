@@ -205,10 +205,13 @@ static proxy_t *find_by_sid(const proxies_t *all, sid_t sid)
 
 static void on_ready(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
 {
-    wire_object_t image;
+    wire_object_t image = {0};
     sid_t sid;
-    (void)src_rank, (void)bytes;
-    memcpy(&image, body, sizeof image);
+    memcpy(&image, body, bytes < sizeof image ? bytes : sizeof image);
+    if (!wire_is_sound(&image, (const char *)body + sizeof image, bytes)) {
+        log_error("internal: rank %d sent an object that is none, in %u bytes", src_rank, bytes);
+        return;
+    }
     if (slot_find(agent->ep, image.to, &sid) != MRAY_OK) return;
     proxy_t *p = find_by_sid(agent->proxies, sid);
     if (p == NULL || p->state != PROXY_SUBSCRIBED) return;

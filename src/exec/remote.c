@@ -282,10 +282,13 @@ static void come_back(agent_t *agent, rid_t rid, record_t *rec, bool unstarted)
 static void on_result(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
 {
     ep_t *ep = agent->ep;
-    wire_object_t image;
+    wire_object_t image = {0};
     sid_t sid;
-    (void)bytes;
-    memcpy(&image, body, sizeof image);
+    memcpy(&image, body, bytes < sizeof image ? bytes : sizeof image);
+    if (!wire_is_sound(&image, (const char *)body + sizeof image, bytes) || !wire_is_record(ep, image.rid)) {
+        log_error("internal: rank %d sent a result that is none, in %u bytes", src_rank, bytes);
+        return;
+    }
     record_t *rec = record_at(ep, image.rid);
     uint64_t word = atomic_load(&rec->word);
     if (record_word_gen(word) != image.gen || record_word_state(word) != RECORD_RUNNING) {

@@ -49,6 +49,32 @@ void wire_send_object(agent_t *agent, int rank, uint16_t type, const wire_object
     agent_send(agent, rank, (control_type_t)type, message, (uint32_t)sizeof *image + image->n_more);
 }
 
+bool wire_is_record(const ep_t *ep, rid_t rid)
+{
+    int place = (int)(rid >> 24);
+    return place < ep->node->n_node_ranks && (rid & 0xffffff) > 0 && (rid & 0xffffff) < ep->node->segs[place].hdr->records.n_chunks * 64;
+}
+
+/* A payload comes as a whole block, or not at all. */
+static bool is_block(const wire_object_t *image)
+{
+    if (image->n_more == 0) return true;
+    return image->bytes <= WIRE_MAX_INLINE && image->n_more <= WIRE_MAX_INLINE && image->n_more == payload_block_bytes(image->bytes, image->metadata_bytes);
+}
+
+bool wire_is_sound(const wire_object_t *image, const void *more, uint32_t bytes)
+{
+    if (bytes < sizeof *image || image->n_more != bytes - sizeof *image) return false;
+    if (image->status != MRAY_OK) return image->n_more == 0 || ((const char *)more)[image->n_more - 1] == 0;
+    switch (image->kind) {
+    case SLOT_KIND_INLINE: return image->n_more == 0 && image->bytes <= SLOT_INLINE_BYTES && image->ndim <= MRAY_MAX_DIMS;
+    case SLOT_KIND_PAYLOAD: return image->ndim <= MRAY_MAX_DIMS && is_block(image);
+    case SLOT_KIND_REMOTE: return image->ndim <= MRAY_MAX_DIMS && image->n_more == 0;
+    case SLOT_KIND_ERROR: return image->bytes > 0 ? is_block(image) : image->n_more == 0;
+    default: return false;
+    }
+}
+
 bool wire_stage(ep_t *ep, sid_t sid, const wire_object_t *image, const void *more)
 {
     slot_t *slot = slot_to_write(ep, sid);

@@ -57,6 +57,10 @@ void wire_describe(const ep_t *ep, sid_t sid, wire_object_t *image, const void *
 /* Send a description and what follows. Type is a control_type_t. */
 struct agent;
 void wire_send_object(struct agent *agent, int rank, uint16_t type, const wire_object_t *image, const void *payload);
+/* Is a message of so many bytes a description and what follows it, such as the functions above and below can take? `more` is what follows. */
+bool wire_is_sound(const wire_object_t *image, const void *more, uint32_t bytes);
+/* Could rid be a record of this node? */
+bool wire_is_record(const ep_t *ep, rid_t rid);
 /* Stage the value that a message brought into slot `sid` of this node; true if it is complete, false if its payload must be fetched. */
 bool wire_stage(ep_t *ep, sid_t sid, const wire_object_t *image, const void *more);
 
