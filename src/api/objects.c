@@ -274,22 +274,25 @@ int mray_get_many(const mray_ref *refs, size_t n, void *const *bufs, size_t buf_
 
 /* ---- wait ---- */
 
-static int by_ref(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(mray_ref));
-}
-
+/* By a table of positions + 1 with open addressing, at most half full. */
 static int check_distinct(const mray_ref *refs, size_t n)
 {
-    mray_ref *sorted = malloc(n * sizeof *sorted);
-    if (sorted == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "mray_wait: no memory for %zu refs", n);
-    memcpy(sorted, refs, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, by_ref);
+    enum { ON_STACK = 4096 };
+    uint32_t stack[ON_STACK], *table = stack;
+    size_t places = 2;
+    while (places < 2 * n) places *= 2;
+    if (places > ON_STACK && (table = malloc(places * sizeof *table)) == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "mray_wait: no memory for %zu refs", n);
+    memset(table, 0, places * sizeof *table);
     int status = MRAY_OK;
-    for (size_t i = 1; i < n && status == MRAY_OK; i++)
-        if (memcmp(&sorted[i - 1], &sorted[i], sizeof *sorted) == 0)
-            status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_wait: the ref {rank %u, slot %u} is given twice", sorted[i].rank, sorted[i].slot);
-    free(sorted);
+    for (size_t i = 0; i < n && status == MRAY_OK; i++) {
+        /* Slots in a row go to places in a row. */
+        size_t at = (refs[i].slot ^ refs[i].rank * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (places - 1);
+        for (; table[at] != 0 && status == MRAY_OK; at = (at + 1) & (places - 1))
+            if (memcmp(&refs[table[at] - 1], &refs[i], sizeof refs[i]) == 0)
+                status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_wait: the ref {rank %u, slot %u} is given twice", refs[i].rank, refs[i].slot);
+        table[at] = (uint32_t)i + 1;
+    }
+    if (table != stack) free(table);
     return status;
 }
 
@@ -300,7 +303,7 @@ static int fetch_ready(ep_t *ep, const mray_ref *refs, sid_t *sids, bool *held, 
         int status = wait_slots(ep, sids, n, num_ready, deadline) < num_ready ? wait_failure("mray_wait") : MRAY_OK;
         if (status != MRAY_OK) return status;
         again = false;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; ep->node->multi_node && i < n; i++) {
             if (held[i] || !slot_is_ready(slot_at(ep, sids[i])) || slot_at(ep, sids[i])->kind != SLOT_KIND_REMOTE) continue;
             status = proxies_acquire(ep, refs[i], &sids[i]);
             if (status != MRAY_OK) return status;
@@ -319,6 +322,7 @@ int mray_wait(const mray_ref *refs, size_t n, size_t num_ready, int64_t timeout_
     if (status != MRAY_OK) return status;
     if (n > 0 && (refs == NULL || ready == NULL)) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_wait: refs or ready is NULL");
     if (num_ready > n) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_wait: num_ready is %zu, but there are %zu refs", num_ready, n);
+    if (n > UINT32_MAX / 2) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_wait: %zu refs are too many for one call", n);
     if (n > 1) status = check_distinct(refs, n);
     if (status != MRAY_OK) return status;
     sid_t *sids = malloc((n + 1) * sizeof *sids);
