@@ -53,12 +53,16 @@ static int value_from(const char *what, size_t size, mray_type type, const mray_
     return MRAY_OK;
 }
 
+static int no_room(const char *what)
+{
+    return base_error(MRAY_ERR_LIMIT, "%s: no object slot became free; release refs or raise MRAY_MAX_OBJECTS", what);
+}
+
 static int new_slot(ep_t *ep, const char *what, sid_t *sid_p)
 {
     uint64_t deadline = 0;
     while ((*sid_p = slot_alloc(ep, 1)) == 0)
-        if (!submit_wait_for_room(ep, &deadline))
-            return base_error(MRAY_ERR_LIMIT, "%s: no object slot became free; release refs or raise MRAY_MAX_OBJECTS", what);
+        if (!submit_wait_for_room(ep, &deadline)) return no_room(what);
     return MRAY_OK;
 }
 
@@ -67,6 +71,25 @@ static void give_back_slot(ep_t *ep, sid_t sid)
     object_unstage(ep, sid);
     slot_change(ep, sid, RC_DROP_PRODUCER);
     slot_change(ep, sid, RC_DROP_CREATOR);
+}
+
+/* A slot with the value in it, published. */
+static int put_value(ep_t *ep, const object_value_t *v, sid_t *sid_p)
+{
+    uint64_t deadline = 0;
+    if (object_fits_inline(v)) {
+        while ((*sid_p = slot_alloc_ready(ep, v->type.dtype, (uint8_t)v->ndim, v->bytes > 0 ? v->data : "", (uint32_t)v->bytes)) == 0)
+            if (!submit_wait_for_room(ep, &deadline)) return no_room("mray_put");
+        return MRAY_OK;
+    }
+    int status = new_slot(ep, "mray_put", sid_p);
+    if (status != MRAY_OK) return status;
+    status = object_stage(ep, *sid_p, v);
+    if (status == MRAY_OK)
+        object_publish(ep, *sid_p);
+    else
+        give_back_slot(ep, *sid_p);
+    return status;
 }
 
 int mray_put_bytes(const void *data, size_t size, mray_type type, const mray_put_opts *opts, mray_ref *ref_p)
@@ -78,17 +101,14 @@ int mray_put_bytes(const void *data, size_t size, mray_type type, const mray_put
     if (ref_p == NULL) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_put: ref_p is NULL");
     if (status == MRAY_OK && data == NULL && size > 0) status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_put: data is NULL");
     if (status == MRAY_OK) status = value_from("mray_put", size, type, opts, &v);
-    if (status == MRAY_OK) status = new_slot(ep, "mray_put", &sid);
     if (status == MRAY_OK) {
         v.data = data;
-        status = object_stage(ep, sid, &v);
-        if (status != MRAY_OK) give_back_slot(ep, sid);
+        status = put_value(ep, &v, &sid);
     }
     if (status != MRAY_OK) {
         submit_fail_refs(ref_p, 1, status);
         return status;
     }
-    object_publish(ep, sid);
     *ref_p = slot_ref(ep, sid);
     return MRAY_OK;
 }
@@ -146,11 +166,12 @@ static int wait_for(ep_t *ep, const char *what, mray_ref ref, bool value, uint64
         return base_error((int)ref.gen, "%s: the ref is nil, because the call that returned it failed: %s", what, submit_failure_text(ref));
     int status = submit_resolve(ep, ref, sid_p, held_p);
     if (status != MRAY_OK) return status;
-    if (deadline != 0 && (status = wait_check_cycle(ep, what, sid_p, 1, 1)) != MRAY_OK) {
+    bool ready = slot_is_ready(slot_at(ep, *sid_p));
+    if (!ready && deadline != 0 && (status = wait_check_cycle(ep, what, sid_p, 1, 1)) != MRAY_OK) {
         if (*held_p) (void)slot_drop_own(ep, *sid_p);
         return status;
     }
-    bool ready = slot_is_ready(slot_at(ep, *sid_p)) || wait_slots(ep, sid_p, 1, 1, deadline) == 1;
+    ready = ready || wait_slots(ep, sid_p, 1, 1, deadline) == 1;
     if (ready && value && slot_at(ep, *sid_p)->kind == SLOT_KIND_REMOTE) { /* a result that stayed where it was made */
         status = proxies_acquire(ep, ref, sid_p);
         if (status != MRAY_OK) return status;

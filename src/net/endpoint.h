@@ -113,6 +113,11 @@ static inline ep_shared_t *ep_shared_at(const node_t *node, uint16_t gid)
     return (ep_shared_t *)(seg->rw + seg->hdr->eps_off) + (gid & 0xff);
 }
 
+static inline record_t *record_at(const ep_t *ep, rid_t rid)
+{
+    return (record_t *)(ep->node->segs[rid >> 24].records) + (rid & 0xffffff);
+}
+
 static inline uint16_t ep_gid(int node_rank, unsigned index)
 {
     return (uint16_t)(node_rank << 8 | (int)index);

@@ -24,12 +24,6 @@ static void put(void *to, const void *from, uint32_t bytes)
     }
 }
 
-record_t *record_at(const ep_t *ep, rid_t rid)
-{
-    const segment_t *seg = &ep->node->segs[rid >> 24];
-    return pool_item(seg, &seg->hdr->records, rid & 0xffffff);
-}
-
 static record_ext_t *ext_at(const ep_t *ep, rid_t rid)
 {
     return (record_ext_t *)record_at(ep, rid);

@@ -148,7 +148,6 @@ void record_set_ref(const struct ep *ep, record_t *rec, unsigned i, mray_ref ref
 rid_t record_alloc(struct ep *ep, unsigned n_refs, uint32_t body_bytes, record_t **rec_p);
 /* Give a record and its extensions back. Its word becomes FREE with the next generation. */
 void record_free(struct ep *ep, rid_t rid, record_t *rec);
-record_t *record_at(const struct ep *ep, rid_t rid);
 record_ref_t *record_ref(const struct ep *ep, record_t *rec, unsigned i);
 /* Copy values into or out of the body, off bytes behind the refs. */
 void record_write(const struct ep *ep, record_t *rec, uint32_t off, const void *data, uint32_t bytes);

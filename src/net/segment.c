@@ -87,6 +87,13 @@ static int map_both(int fd, uint64_t bytes, segment_t *seg)
     return MRAY_OK;
 }
 
+/* The header is there. */
+static void find_pools(segment_t *seg)
+{
+    seg->slots = seg->rw + seg->hdr->slots.items_off;
+    seg->records = seg->rw + seg->hdr->records.items_off;
+}
+
 int seg_create(const seg_config_t *config, uint32_t epoch, uint32_t rank, segment_t *seg_p, seg_name_t *name_p)
 {
     seg_header_t layout = {.magic = SEG_MAGIC, .epoch = epoch, .rank = rank};
@@ -105,6 +112,7 @@ int seg_create(const seg_config_t *config, uint32_t epoch, uint32_t rank, segmen
         return status;
     }
     memcpy(seg_p->hdr, &layout, sizeof layout);
+    find_pools(seg_p);
     *name_p = (seg_name_t){.pid = (int32_t)getpid(), .fd = fd, .bytes = layout.bytes};
     return MRAY_OK;
 }
@@ -123,6 +131,7 @@ int seg_map(const seg_name_t *name, segment_t *seg_p)
         seg_unmap(seg_p);
         return base_error(MRAY_ERR_INTERNAL, "what %s names is no segment", path);
     }
+    if (status == MRAY_OK) find_pools(seg_p);
     return status;
 }
 

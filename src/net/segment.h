@@ -107,6 +107,7 @@ typedef struct {
     char *rw;
     const char *ro; /* the same bytes, read-only */
     seg_header_t *hdr;
+    char *slots, *records; /* items 0 of the pools */
     uint64_t bytes;
 } segment_t;
 

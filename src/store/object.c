@@ -18,7 +18,7 @@ const char *mray_dtype_name(int dtype)
 }
 
 /* One-dimensional arrays and scalars up to 24 bytes need no header. */
-static bool fits_inline(const object_value_t *v)
+bool object_fits_inline(const object_value_t *v)
 {
     return v->bytes <= SLOT_INLINE_BYTES && v->ndim <= 1 && v->metadata_bytes == 0;
 }
@@ -26,7 +26,7 @@ static bool fits_inline(const object_value_t *v)
 int object_reserve(ep_t *ep, sid_t sid, const object_value_t *v, void **data_p)
 {
     slot_t *slot = slot_to_write(ep, sid);
-    if (fits_inline(v)) {
+    if (object_fits_inline(v)) {
         slot_set(slot, kind, SLOT_KIND_INLINE);
         slot_set(slot, bytes, v->bytes);
         memset(slot->u.value, 0, sizeof slot->u.value);

@@ -20,6 +20,8 @@ typedef struct {
 /* How long a full store is waited for; from the configuration. */
 extern uint64_t object_full_wait_ns;
 
+/* The value needs no payload: it lies in the slot. */
+bool object_fits_inline(const object_value_t *value);
 /* Write a value into a slot that is not published yet. Errors: OBJECT_STORE_FULL, INVALID_ARGUMENT. */
 int object_stage(ep_t *ep, sid_t sid, const object_value_t *value);
 /* Room for a value, to be filled in at *data_p before the slot is published. Small values lie in the slot itself. */

@@ -31,12 +31,6 @@ const store_upcalls_t *store_upcalls(void)
     return &upcalls;
 }
 
-slot_t *slot_at(const ep_t *ep, sid_t sid)
-{
-    const segment_t *seg = &ep->node->segs[sid >> 24];
-    return pool_item(seg, &seg->hdr->slots, sid & 0xffffff);
-}
-
 slot_t *slot_to_write(const ep_t *ep, sid_t sid)
 {
     slot_t *slot = slot_at(ep, sid);
@@ -102,6 +96,28 @@ sid_t slot_alloc(ep_t *ep, uint32_t n)
         atomic_store_explicit(&slot->rc, SLOT_RC_USED | SLOT_RC_CREATOR | SLOT_RC_PRODUCER, memory_order_release);
     }
     return first;
+}
+
+sid_t slot_alloc_ready(ep_t *ep, uint8_t dtype, uint8_t ndim, const void *value, uint32_t bytes)
+{
+    uint32_t index = pool_alloc(&ep->slots);
+    if (index == 0) return 0;
+    sid_t sid = (sid_t)ep->node->node_rank << 24 | index;
+    slot_t *slot = slot_to_write(ep, sid);
+    atomic_thread_fence(memory_order_release); /* as in slot_alloc() */
+    atomic_store_explicit(&slot->waiters, SLOT_WAITERS_DONE, memory_order_relaxed);
+    atomic_store_explicit(&slot->state, SLOT_READY, memory_order_relaxed);
+    slot_set(slot, kind, SLOT_KIND_INLINE);
+    slot_set(slot, dtype, dtype);
+    slot_set(slot, ndim, ndim);
+    slot_set(slot, creator_index, (uint8_t)(ep->gid & 0xff));
+    slot_set(slot, bytes, bytes);
+    memset(&slot->u, 0, sizeof slot->u);
+    memcpy(slot->u.value, value, bytes);
+    atomic_store_explicit(&slot->mark, ep->node->multi_node ? slot_checksum(slot) : 0, memory_order_relaxed);
+    /* Until here the slot was free, so there is no step at which a death could leave it half made. */
+    atomic_store_explicit(&slot->rc, SLOT_RC_USED | SLOT_RC_CREATOR, memory_order_release);
+    return sid;
 }
 
 rid_t slot_producer(const ep_t *ep, const slot_t *slot)

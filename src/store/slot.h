@@ -26,7 +26,10 @@ typedef struct {
 void store_set_upcalls(const store_upcalls_t *upcalls);
 const store_upcalls_t *store_upcalls(void);
 
-slot_t *slot_at(const ep_t *ep, sid_t sid);
+static inline slot_t *slot_at(const ep_t *ep, sid_t sid)
+{
+    return (slot_t *)(ep->node->segs[sid >> 24].slots) + (sid & 0xffffff);
+}
 /* The same for whoever is to write its value; see base/tsan.h. */
 slot_t *slot_to_write(const ep_t *ep, sid_t sid);
 /* The slot of a ref whose owner is on this node. Errors: INVALID_REF with a sentence (nil, other session, released).
@@ -36,6 +39,8 @@ mray_ref slot_ref(const ep_t *ep, sid_t sid);
 
 /* n slots in a row, PENDING, with the creator's and the producer's hold; 0 when the table is full. All get one generation. */
 sid_t slot_alloc(ep_t *ep, uint32_t n);
+/* A slot that has its value (at most SLOT_INLINE_BYTES) and the creator's hold from the start: cheaper than to alloc, stage and publish. 0 as above. */
+sid_t slot_alloc_ready(ep_t *ep, uint8_t dtype, uint8_t ndim, const void *value, uint32_t bytes);
 
 /* The record that will write a pending slot, as far as one can know: it may have done so by now, and the answer be another record or
  * none (0). The caller believes the record's word and what it says of its results. */

@@ -64,6 +64,26 @@ static void release(ep_t *ep, sid_t sid)
     assert_true(slot_rc_is_free(atomic_load(&slot_at(ep, sid)->rc)));
 }
 
+/* Made ready at once: the same object as one that was staged and published, except that nobody held it meanwhile. */
+static void test_ready_from_the_start(void **state)
+{
+    fixture_t *f = *state;
+    double x[3] = {1.5, -2, 1e300};
+    for (uint32_t n = 0; n <= 3; n++) {
+        sid_t staged = put(f->ep, &(object_value_t){.type = F64, .ndim = 1, .dims = {n}, .data = x, .bytes = n * 8});
+        sid_t ready = slot_alloc_ready(f->ep, MRAY_FLOAT64, 1, x, n * 8);
+        mray_view a = look(f->ep, staged), b = look(f->ep, ready);
+        assert_int_equal(b.size, a.size);
+        assert_int_equal(b.ndim, a.ndim);
+        assert_int_equal(b.dims[0], a.dims[0]);
+        assert_int_equal(b.type.dtype, a.type.dtype);
+        assert_memory_equal(b.data, x, n * 8);
+        assert_false(slot_watch(f->worker, slot_at(f->ep, ready)));
+        release(f->ep, staged);
+        release(f->ep, ready);
+    }
+}
+
 static void fill(uint8_t *data, size_t n)
 {
     for (size_t i = 0; i < n; i++) data[i] = (uint8_t)(i * 31 + n);
@@ -375,6 +395,7 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_ready_from_the_start, setup, teardown),
         TEST(test_values_of_every_size_come_back),
         TEST(test_views_of_payloads_are_read_only_memory),
         TEST(test_types_and_dimensions_come_back),
