@@ -344,6 +344,8 @@ int mray_finalize(void)
         while (s->node->multi_node && net_busy(s->net)) net_poll(s->net);
         pthread_mutex_unlock(&s->agent->lock);
     } else {
+        /* From here on this thread sleeps or is the agent, which is counted by itself. */
+        ep_mask_clear(s->main_ep->seg->hdr->awake_mask, s->main_ep->gid);
         agent_leave(s->agent);
     }
     end_session(s);
