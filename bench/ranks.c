@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,20 +121,90 @@ void ranks_start(bench_t *b)
     else socket_to_0 = connect_to(&meeting, b->rank);
 }
 
-/* ---- commands ---- */
+/* ---- commands ----
+ *
+ * Above rank 0 the main thread opens sessions and goes straight into mray_finalize(), which serves until rank 0 closes: mray then knows that this
+ * thread computes nothing, as on the node ranks of mray_init(), and lets others spin in its place. All else is done by a thread that reads the socket.
+ *
+ *   IDLE --open--> OPENING --(main: init)--> OPEN --(main: finalize, ended by rank 0)--> IDLE        QUIT ends the main thread's loop */
 
-void ranks_serve(bench_t *b)
+typedef enum { IDLE, OPENING, OPEN, QUIT } serve_state_t;
+
+static struct {
+    pthread_mutex_t lock; /* guards all of it */
+    pthread_cond_t changed;
+    serve_state_t state;
+    const ranks_command_t *command;
+    ranks_reply_t *reply;
+    int close_status;
+} serve = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static void set_state(serve_state_t state)
 {
-    for (;;) {
-        ranks_command_t command;
+    serve.state = state;
+    pthread_cond_broadcast(&serve.changed);
+}
+
+static void hand_to_main(const ranks_command_t *command, ranks_reply_t *reply)
+{
+    pthread_mutex_lock(&serve.lock);
+    if (command->op == OP_OPEN) {
+        serve.command = command;
+        serve.reply = reply;
+        set_state(OPENING);
+        while (serve.state == OPENING) pthread_cond_wait(&serve.changed, &serve.lock);
+    } else if (command->op == OP_CLOSE) {
+        while (serve.state != IDLE) pthread_cond_wait(&serve.changed, &serve.lock);
+        reply->status = serve.close_status;
+    } else {
+        set_state(QUIT);
+    }
+    pthread_mutex_unlock(&serve.lock);
+}
+
+static void *read_commands(void *arg)
+{
+    bench_t *b = arg;
+    ranks_command_t command;
+    do {
         ranks_reply_t reply;
         memset(&reply, 0, sizeof reply);
         if (!read_all(socket_to_0, &command, sizeof command)) bench_die("rank %d: rank 0 is gone", b->rank);
-        if (command.op != OP_QUIT) ranks_ops[command.op](b, &command, &reply);
+        if (command.op == OP_OPEN || command.op == OP_CLOSE || command.op == OP_QUIT) hand_to_main(&command, &reply);
+        else ranks_ops[command.op](b, &command, &reply);
         reply.rank = b->rank;
         write_all(socket_to_0, &reply, sizeof reply);
-        if (command.op == OP_QUIT) return;
+    } while (command.op != OP_QUIT);
+    return NULL;
+}
+
+/* With serve.lock held, which is given back meanwhile. */
+static void open_and_serve(bench_t *b)
+{
+    ranks_op_open(b, serve.command, serve.reply);
+    bool member = session_comm != MPI_COMM_NULL && serve.reply->status == 0;
+    set_state(member ? OPEN : IDLE);
+    if (!member) return;
+    pthread_mutex_unlock(&serve.lock);
+    ranks_reply_t reply = {0};
+    ranks_op_close(b, NULL, &reply);
+    pthread_mutex_lock(&serve.lock);
+    serve.close_status = reply.status;
+    set_state(IDLE);
+}
+
+void ranks_serve(bench_t *b)
+{
+    pthread_t reader;
+    int error = pthread_create(&reader, NULL, read_commands, b);
+    if (error != 0) bench_die("rank %d: no thread: %s", b->rank, strerror(error));
+    pthread_mutex_lock(&serve.lock);
+    while (serve.state != QUIT) {
+        if (serve.state == OPENING) open_and_serve(b);
+        else pthread_cond_wait(&serve.changed, &serve.lock);
     }
+    pthread_mutex_unlock(&serve.lock);
+    pthread_join(reader, NULL);
 }
 
 void ranks_all(bench_t *b, ranks_op_t op, const int64_t *args, int n_args, ranks_reply_t *replies)

@@ -1,7 +1,8 @@
 /* ranks.h: rank 0 tells the other ranks what to do.
  *
- * Over a socket of its own, which rank 0 opens on a port the kernel chooses: a rank that waits in read() takes no CPU and calls neither MPI
- * nor mray, so it disturbs nothing that is being measured. */
+ * Over a socket of its own, which rank 0 opens on a port the kernel chooses: a thread that waits in read() takes no CPU and calls neither MPI
+ * nor mray, so it disturbs nothing that is being measured. That thread also makes the MPI calls of references; while a session is open on one
+ * host nobody else does, and SERIALIZED suffices. */
 #ifndef MRAY_BENCH_RANKS_H
 #define MRAY_BENCH_RANKS_H
 
