@@ -69,10 +69,14 @@ static void deliver(agent_t *agent, const answer_t *a, const void *more)
 
 static void on_answer(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
 {
-    answer_t a;
-    (void)src_rank, (void)bytes;
-    memcpy(&a, body, sizeof a);
-    deliver(agent, &a, (const char *)body + sizeof a);
+    answer_t a = {0};
+    const char *more = (const char *)body + sizeof a;
+    memcpy(&a, body, bytes < sizeof a ? bytes : sizeof a);
+    bool sound = bytes >= sizeof a && a.bytes == bytes - sizeof a && (a.status == MRAY_OK || (a.bytes > 0 && more[a.bytes - 1] == 0));
+    if (sound)
+        deliver(agent, &a, more);
+    else
+        log_error("internal: rank %d sent an answer that is none, in %u bytes", src_rank, bytes);
 }
 
 void request_answer(agent_t *agent, mray_ref reply, int status, const char *text, const void *data, uint32_t bytes)

@@ -1,0 +1,207 @@
+/* Where a ready record goes: leases, idle and awake workers, who is left out, turns among busy ones, closed inboxes. */
+#include "route.h"
+
+#include "runq.h"
+#include "test_node.h"
+
+enum { FIRST = 8, WORKERS = 3, PLACES = 2 };
+
+typedef struct {
+    test_node_t t;
+    ep_t *agent[PLACES], *driver, *worker[PLACES][WORKERS];
+    record_t *rec; /* BUILDING by the driver */
+    rid_t rid;
+} fixture_t;
+
+static fixture_t f;
+
+static seg_header_t *header(int place)
+{
+    return f.t.of[0]->segs[place].hdr;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    test_node_make(&f.t, &(test_node_config_t){.n = PLACES, .segment = {.arena_bytes = 4096, .n_slots = 64, .n_records = 512}});
+    for (int p = 0; p < PLACES; p++) {
+        f.agent[p] = test_node_open(&f.t, p, SEG_EP_AGENT, EP_KIND_AGENT, false);
+        for (unsigned w = 0; w < WORKERS; w++) {
+            f.worker[p][w] = test_node_open(&f.t, p, FIRST + w, EP_KIND_WORKER, true);
+            ep_mask_set(header(p)->worker_mask, f.worker[p][w]->gid);
+        }
+    }
+    f.driver = test_node_open(&f.t, 0, SEG_EP_MAIN, EP_KIND_USER, false);
+    f.rid = record_alloc(f.driver, 0, 0, &f.rec);
+    f.rec->kind = RECORD_TASK;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    record_free(f.driver, f.rid, f.rec);
+    ep_close(f.driver);
+    for (int p = 0; p < PLACES; p++) {
+        ep_close(f.agent[p]);
+        for (unsigned w = 0; w < WORKERS; w++) ep_close(f.worker[p][w]);
+    }
+    test_node_free(&f.t);
+    return 0;
+}
+
+/* The driver's rank holds leases on the places of this mask. */
+static void lease(uint64_t places)
+{
+    atomic_store(&header(0)->lease_mask[0], places);
+}
+
+static void make_idle(const ep_t *ep, bool awake)
+{
+    seg_header_t *h = header(ep->gid >> 8);
+    ep_mask_set(h->idle_mask, ep->gid);
+    if (awake) ep_mask_set(h->awake_mask, ep->gid);
+    else ep_mask_clear(h->awake_mask, ep->gid);
+}
+
+static uint16_t pick(uint16_t exclude)
+{
+    return route_pick_worker(f.driver, f.rid, f.rec, exclude);
+}
+
+static void test_without_leases_it_is_the_agents(void **state)
+{
+    (void)state;
+    make_idle(f.worker[0][0], true);
+    assert_int_equal(pick(0), 0);
+    route_ready(f.driver, f.rid);
+    assert_int_equal(ep_inbox_drain(f.driver->node, f.agent[0]->sh), f.rid);
+    uint64_t word = atomic_load(&f.rec->word);
+    assert_int_equal(record_word_state(word), RECORD_QUEUED);
+    assert_int_equal(record_word_gid(word), f.agent[0]->gid);
+}
+
+static void test_busy_workers_of_leased_ranks_take_turns(void **state)
+{
+    (void)state;
+    int counts[PLACES][WORKERS] = {{0}};
+    lease(1);
+    for (int i = 0; i < 10 * WORKERS; i++) {
+        uint16_t gid = pick(0);
+        assert_int_equal(gid >> 8, 0);
+        counts[0][(gid & 0xff) - FIRST]++;
+    }
+    for (int w = 0; w < WORKERS; w++) assert_int_equal(counts[0][w], 10);
+    lease(3);
+    for (int i = 0; i < 10 * WORKERS * PLACES; i++) {
+        uint16_t gid = pick(0);
+        counts[gid >> 8][(gid & 0xff) - FIRST]++;
+    }
+    for (int w = 0; w < WORKERS; w++) assert_int_equal(counts[0][w] + counts[1][w], 30);
+    for (int w = 0; w < WORKERS; w++) assert_int_equal(counts[1][w], 10);
+}
+
+static void test_an_idle_one_is_given_once(void **state)
+{
+    (void)state;
+    lease(1);
+    make_idle(f.worker[0][1], true);
+    make_idle(f.worker[0][2], true);
+    uint16_t a = pick(0), b = pick(0);
+    assert_int_not_equal(a, b);
+    assert_true(a == f.worker[0][1]->gid || a == f.worker[0][2]->gid);
+    assert_true(b == f.worker[0][1]->gid || b == f.worker[0][2]->gid);
+    assert_int_equal(atomic_load(&header(0)->idle_mask[0]), 0);
+}
+
+static void test_awake_before_asleep_and_leased_before_others(void **state)
+{
+    (void)state;
+    lease(1);
+    make_idle(f.worker[0][0], false);
+    make_idle(f.worker[0][2], true);
+    make_idle(f.worker[1][1], true);
+    assert_int_equal(pick(0), f.worker[0][2]->gid);
+    assert_int_equal(pick(0), f.worker[0][0]->gid); /* a sleeper of a leased rank before an awake one elsewhere */
+    assert_int_equal(pick(0), f.worker[1][1]->gid); /* which helps, since it is idle */
+    assert_int_equal(pick(0) >> 8, 0);
+}
+
+static void test_who_is_excluded_or_left_the_mask_is_never_given(void **state)
+{
+    (void)state;
+    lease(1);
+    make_idle(f.worker[0][1], true);
+    for (int i = 0; i < 20; i++) assert_int_not_equal(pick(f.worker[0][1]->gid), f.worker[0][1]->gid);
+    ep_mask_clear(header(0)->worker_mask, f.worker[0][1]->gid); /* blocked, though its idle bit is set still */
+    for (int i = 0; i < 20; i++) assert_int_not_equal(pick(0), f.worker[0][1]->gid);
+    for (unsigned w = 0; w < WORKERS; w++) ep_mask_clear(header(0)->worker_mask, f.worker[0][w]->gid);
+    assert_int_equal(pick(0), 0);
+}
+
+static void test_shortage_is_told_once_to_who_listens(void **state)
+{
+    (void)state;
+    lease(1);
+    assert_int_not_equal(pick(0), 0);
+    assert_int_equal(atomic_load(&header(0)->lease_listen), 0);
+    atomic_store(&header(0)->lease_listen, 1);
+    make_idle(f.worker[0][0], true);
+    assert_int_not_equal(pick(0), 0);
+    assert_int_equal(atomic_load(&header(0)->lease_listen), 1); /* one was idle */
+    assert_int_not_equal(pick(0), 0);
+    assert_int_equal(atomic_load(&header(0)->lease_listen), 2);
+    assert_int_equal(atomic_load(&header(0)->lease_used), 1);
+}
+
+static void test_a_shape_goes_to_the_agent_and_a_method_to_its_actor(void **state)
+{
+    (void)state;
+    lease(3);
+    f.rec->shape = 1;
+    f.rec->shape_cpu = 2 * SHAPE_UNIT;
+    route_ready(f.driver, f.rid);
+    assert_int_equal(ep_inbox_drain(f.driver->node, f.agent[0]->sh), f.rid);
+    f.rec->shape = 0;
+    f.rec->kind = RECORD_METHOD;
+    f.rec->actor = 77;
+    f.rec->target = f.worker[1][0]->gid;
+    atomic_store(&f.worker[1][0]->sh->actor, 77);
+    route_requeue(f.driver, f.rid);
+    assert_int_equal(ep_inbox_drain(f.driver->node, f.worker[1][0]->sh), f.rid);
+    f.rec->target = f.worker[1][0]->gid;
+    atomic_store(&f.worker[1][0]->sh->actor, 78); /* somebody who came after it */
+    route_requeue(f.driver, f.rid);
+    assert_int_equal(ep_inbox_drain(f.driver->node, f.agent[0]->sh), f.rid);
+}
+
+static void test_a_closed_inbox_gives_the_record_back(void **state)
+{
+    (void)state;
+    ep_shared_t *sh = f.worker[0][0]->sh;
+    atomic_store(&sh->inbox, INBOX_CLOSED);
+    assert_false(route_push(f.driver, f.rid, f.rec, f.worker[0][0]->gid));
+    uint64_t word = atomic_load(&f.rec->word);
+    assert_int_equal(record_word_state(word), RECORD_MOVING);
+    assert_int_equal(record_word_gid(word), f.driver->gid);
+    atomic_store(&sh->inbox, 0);
+    assert_true(route_push(f.driver, f.rid, f.rec, f.worker[0][0]->gid));
+    assert_int_equal(runq_next(f.worker[0][0]), f.rid);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_without_leases_it_is_the_agents),
+        TEST(test_busy_workers_of_leased_ranks_take_turns),
+        TEST(test_an_idle_one_is_given_once),
+        TEST(test_awake_before_asleep_and_leased_before_others),
+        TEST(test_who_is_excluded_or_left_the_mask_is_never_given),
+        TEST(test_shortage_is_told_once_to_who_listens),
+        TEST(test_a_shape_goes_to_the_agent_and_a_method_to_its_actor),
+        TEST(test_a_closed_inbox_gives_the_record_back),
+    };
+    return cmocka_run_group_tests_name("sched.route", tests, NULL, NULL);
+}
