@@ -60,7 +60,9 @@ MRAY_API mray_ref mray_actor_submit_one(mray_actor actor, const mray_function *m
  *  @cost    a round trip to rank 0 */
 MRAY_API int mray_actor_find(const char *name, mray_actor *actor_p);
 
-/** End an actor at once; calls that it has not finished get MRAY_ERR_ACTOR_DIED.
+/** End an actor at once; calls that it has not finished get MRAY_ERR_ACTOR_DIED. A thread cannot be ended from outside: with thread workers a method
+ *  that is running goes on to its end, or to its next wait for an object, which then fails; its result is MRAY_ERR_ACTOR_DIED all the same, and what the
+ *  actor keeps is free only then.
  *  @return MRAY_OK, also when it is dead already; MRAY_ERR_INVALID_ARGUMENT for a handle of another session
  *  @context any thread of an endpoint
  *  @cost    a message */

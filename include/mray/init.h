@@ -51,7 +51,7 @@ typedef struct mray_init_opts {
  *  @param argv  as main got them; may be NULL
  *  @param opts  NULL for the defaults
  *  @return MRAY_OK, MRAY_ERR_ALREADY_INITIALIZED, MRAY_ERR_INVALID_ARGUMENT, MRAY_ERR_OUT_OF_MEMORY, MRAY_ERR_MPI, MRAY_ERR_SYSTEM,
- *          MRAY_ERR_FUNCTION_MISMATCH (the ranks do not run the same program). The sentence is also printed: most callers only exit
+ *          MRAY_ERR_FUNCTION_MISMATCH (the ranks do not run the same program), MRAY_ERR_NODE_DIED (an earlier session lost a rank). The sentence is also printed: most callers only exit
  *  @context the main thread, with no other thread running; once at a time
  *  @cost    tens of milliseconds, most of them MPI_Init's */
 MRAY_API int mray_init(int *argc, char ***argv, const mray_init_opts *opts);
@@ -65,7 +65,8 @@ MRAY_API int mray_prefork(void);
 
 /** End the session: collective with mray_init_comm(), where it returns when all ranks have called it, and serves them until then; by the driver alone
  *  with mray_init(). Objects and actors end with it. A session that
- *  mray_init() started may be followed by another one; MPI ends with the process.
+ *  mray_init() started may be followed by another one; MPI ends with the process. After the loss of a rank none can follow, and the process ends by
+ *  MPI_Abort with its own exit code.
  *  @return MRAY_OK, MRAY_ERR_NOT_INITIALIZED; usable as main's result
  *  @context the thread that called init, outside tasks
  *  @cost    a barrier and the workers' end */

@@ -53,7 +53,8 @@ MRAY_API int mray_seal(mray_ref ref);
  *  @param timeout_ns  nanoseconds, monotonic; 0 polls, MRAY_FOREVER waits
  *  @param size_p      bytes written; set only on success; may be NULL
  *  @return MRAY_OK, MRAY_ERR_TIMEOUT, MRAY_ERR_BUFFER_TOO_SMALL (nothing copied), MRAY_ERR_TYPE, MRAY_ERR_INVALID_REF, MRAY_ERR_INVALID_ARGUMENT
- *          (negative timeout, NULL), MRAY_ERR_WAIT_CYCLE (tasks or actors of one node wait for each other in a circle, and this wait closed it), or the
+ *          (negative timeout, NULL), MRAY_ERR_NOT_SEALED (MRAY_FOREVER, and this thread made it and has not sealed it), MRAY_ERR_NODE_DIED (the rank that has it was
+ *          given up), MRAY_ERR_WAIT_CYCLE (tasks or actors of one node wait for each other in a circle, and this wait closed it), or the
  *          error of the task that was to make it, whose sentence is mray_error_message()
  *  @context any thread of an endpoint; may block; not from an actor's on_stop
  *  @cost    same node: one load and a memcpy; other node: one bulk read, or two above 24 bytes; later gets on the node are local */

@@ -167,6 +167,8 @@ static int wait_for(ep_t *ep, const char *what, mray_ref ref, bool value, uint64
     int status = submit_resolve(ep, ref, sid_p, held_p);
     if (status != MRAY_OK) return status;
     bool ready = slot_is_ready(slot_at(ep, *sid_p));
+    if (!ready && deadline == BASE_FOREVER && !*held_p && is_unsealed(ep, *sid_p))
+        return base_error(MRAY_ERR_NOT_SEALED, "%s: the object was made by mray_create() in this thread, which alone can seal it: call mray_seal() first", what);
     if (!ready && deadline != 0 && (status = wait_check_cycle(ep, what, sid_p, 1, 1)) != MRAY_OK) {
         if (*held_p) (void)slot_drop_own(ep, *sid_p);
         return status;

@@ -9,6 +9,7 @@
  * stand by on a fresh communicator: the next thing rank 0 says there is START or EXIT. It says EXIT when the process ends. */
 #include "session.h"
 
+#include "clock.h"
 #include "crew.h"
 #include "error.h"
 #include "functions.h"
@@ -19,6 +20,7 @@
 #include "upcalls.h"
 #include "wait.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +28,10 @@
 session_t *session_now;
 static zygote_t *zygote;
 static net_t *standby;
+/* The network of a session that lost a rank: nothing collective can be done on it any more, nor MPI be ended but by an abort. */
+static net_t *broken;
+
+static const uint64_t LAST_WORD_NS = 200000000;
 
 static int say(int status)
 {
@@ -169,6 +175,8 @@ static int prepare(const mray_init_opts *opts, bool embedded, session_t **s_p)
 {
     if (session_now != NULL || ep_self != NULL)
         return base_error(MRAY_ERR_ALREADY_INITIALIZED, "mray_init: mray is initialised already; call mray_finalize() before another init");
+    if (broken != NULL)
+        return base_error(MRAY_ERR_NODE_DIED, "mray_init: an earlier session of this process lost a rank, and MPI cannot go on without it; start the job again");
     session_t *s = calloc(1, sizeof *s);
     if (s == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "mray_init: no memory for the session");
     s->name.fd = -1;
@@ -239,9 +247,14 @@ static _Noreturn void serve_sessions(session_t *s, const mray_init_opts *opts, i
     }
 }
 
-static void at_exit(void)
+static void at_exit(int code, void *unused)
 {
+    (void)unused;
     if (session_now != NULL) (void)mray_finalize();
+    if (broken != NULL) {
+        fflush(NULL);
+        net_abort(broken, code);
+    }
     if (standby != NULL) {
         standby_say_exit(standby);
         net_close(standby);
@@ -265,7 +278,7 @@ int mray_init(int *argc, char ***argv, const mray_init_opts *opts)
     int status = prepare(opts, false, &s);
     if (status == MRAY_OK && !s->threads && zygote == NULL) status = zygote_start(&zygote);
     if (status != MRAY_OK) return say(status);
-    if (!registered) registered = atexit(at_exit) == 0;
+    if (!registered) registered = on_exit(at_exit, NULL) == 0; /* glibc's: a job that lost a rank ends by an abort, with this code */
     bool again = standby != NULL;
     if (again)
         s->net = standby;
@@ -321,11 +334,25 @@ static void stop_workers(session_t *s)
     if (!s->threads && zygote != NULL) (void)zygote_detach(zygote);
 }
 
+/* A rank that does not answer takes part in no barrier. The others of an owned session wait to be ended by rank 0's abort. */
+static void end_broken_session(session_t *s)
+{
+    bool waits = !s->embedded && s->node->rank != 0;
+    log_warn("the session ends without the ranks that were lost; another one cannot follow in this process");
+    broken = s->net;
+    undo(s);
+    while (waits) pause();
+}
+
 static void end_session(session_t *s)
 {
     bool world = !s->embedded;
     agent_stop_helper(s->agent);
     stop_workers(s);
+    if (s->agent->n_lost > 0) {
+        end_broken_session(s);
+        return;
+    }
     /* Segments are read by other ranks until all have come here. */
     (void)net_barrier(s->net);
     close_and_undo(s);
@@ -341,7 +368,8 @@ int mray_finalize(void)
     if (!s->embedded) {
         pthread_mutex_lock(&s->agent->lock);
         for (int r = 1; r < s->node->n_ranks; r++) agent_send(s->agent, r, CONTROL_STOP_NODE, NULL, 0);
-        while (s->node->multi_node && net_busy(s->net)) net_poll(s->net);
+        uint64_t enough_ns = s->agent->n_lost > 0 ? base_clock_deadline(LAST_WORD_NS) : UINT64_MAX; /* a lost rank may never take its message */
+        while (s->node->multi_node && net_busy(s->net) && base_clock_ns() < enough_ns) net_poll(s->net);
         pthread_mutex_unlock(&s->agent->lock);
     } else {
         /* From here on this thread sleeps or is the agent, which is counted by itself. */

@@ -323,6 +323,11 @@ int actors_create(agent_t *agent, actors_t **actors_p)
     return MRAY_OK;
 }
 
+void actors_rank_lost(actors_t *actors, int rank)
+{
+    actors_head_rank_lost(actors->head, rank);
+}
+
 int actors_round(actors_t *actors)
 {
     return actors->head != NULL ? actors_head_round(actors->head) : 0;

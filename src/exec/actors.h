@@ -61,6 +61,8 @@ static inline actor_maker_t actors_maker(const ep_shared_t *sh, int rank, uint16
 
 int actors_create(agent_t *agent, actors_t **actors_p);
 void actors_destroy(actors_t *actors);
+/* Rank 0: a rank is given up, and its actors with it. */
+void actors_rank_lost(actors_t *actors, int rank);
 /* Returns how many things it did. */
 int actors_round(actors_t *actors);
 /* A METHOD or ACTOR record that is not for an endpoint of this node's queues yet. */

@@ -5,8 +5,10 @@
 #include "error.h"
 #include "head.h"
 #include "log.h"
+#include "lost.h"
 #include "request.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -282,5 +284,33 @@ void actors_head_dead(actors_head_t *head, const actors_gone_t *dead)
         bool first = true;
         for (int q = 0; q < r && first; q++) first = info->node_of_rank[q] != info->node_of_rank[r];
         if (first && info->node_of_rank[r] != told) agent_send(agent, r, CONTROL_ACTOR_GONE, dead, sizeof *dead);
+    }
+}
+
+void actors_head_rank_lost(actors_head_t *head, int rank)
+{
+    char text[128];
+    int status = lost_error(text, sizeof text, rank);
+    for (waiting_t *w = head->waiting; w != NULL; w = w->next) w->gone |= (int)w->place.maker.rank == rank;
+    for (uint32_t t = 0; (t = actor_table_next_with(head->table, (uint32_t)rank, t)) != 0;) {
+        actor_row_t *row = actor_table_at(head->table, t);
+        if ((int)row->rank != rank) { /* made by somebody there, and not detached */
+            if (row->id == 0) row->doomed = true;
+            else end_actor(head->agent, row, ACTOR_END_MAKER_DIED);
+            continue;
+        }
+        if (row->id == 0) {
+            mray_ref reply = row->reply;
+            remove_row(head, t);
+            request_answer(head->agent, reply, status, text, NULL, 0);
+            continue;
+        }
+        actors_gone_t dead;
+        memset(&dead, 0, sizeof dead);
+        dead.rank = (uint32_t)rank;
+        dead.id = row->id;
+        dead.maker = (actor_maker_t){.rank = (uint32_t)rank, .number = UINT32_MAX}; /* what it had made itself is found by its rank */
+        snprintf(dead.reason, sizeof dead.reason, "%s", text);
+        actors_head_dead(head, &dead);
     }
 }

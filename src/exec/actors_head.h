@@ -24,5 +24,7 @@ void actors_head_find(actors_head_t *head, const actors_find_t *find);
 void actors_head_forget(actors_head_t *head, uint32_t rank, uint32_t id);
 /* id 0: a worker. */
 void actors_head_dead(actors_head_t *head, const actors_gone_t *dead);
+/* A rank is given up: its actors are dead, and what was made there ends. */
+void actors_head_rank_lost(actors_head_t *head, int rank);
 
 #endif

@@ -10,6 +10,7 @@
 #include "kv_service.h"
 #include "leases.h"
 #include "log.h"
+#include "lost.h"
 #include "proxies.h"
 #include "recover.h"
 #include "remote.h"
@@ -37,6 +38,7 @@ void agent_register(agent_t *agent, control_type_t type, agent_handler_fn fn)
 static void on_item(void *ctx, int src_rank, const net_item_t *item, const void *data)
 {
     agent_t *agent = ctx;
+    if (lost_is(agent, src_rank)) return;
     heartbeat_note(agent, src_rank);
     if (item->type < CONTROL_N && handlers[item->type] != NULL)
         handlers[item->type](agent, src_rank, data, item->bytes);
@@ -48,6 +50,7 @@ void agent_send(agent_t *agent, int rank, control_type_t type, const void *body,
 {
     int place = agent->node->node_rank_of[rank];
     bool warned = false;
+    if (lost_is(agent, rank) && type != CONTROL_STOP_NODE) return;
     for (;;) {
         int status;
         if (rank == agent->node->rank) {
@@ -75,7 +78,7 @@ static void on_stop_node(agent_t *agent, int src_rank, const void *body, uint32_
 static void on_leave(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
 {
     (void)src_rank, (void)body, (void)bytes;
-    if (++agent->n_leaving < agent->node->n_ranks) return;
+    if (++agent->n_leaving + agent->n_lost < agent->node->n_ranks) return;
     for (int r = agent->node->n_ranks; r-- > 0;) agent_send(agent, r, CONTROL_STOP_NODE, NULL, 0);
 }
 
@@ -102,6 +105,7 @@ int agent_create(node_t *node, net_t *net, agent_t **agent_p)
     pthread_mutex_init(&agent->lock, NULL);
     idle_init(&agent->ladder, false);
     int status = ep_open(node, SEG_EP_AGENT, EP_KIND_AGENT, false, &agent->ep);
+    if (status == MRAY_OK) status = lost_create(agent);
     if (status == MRAY_OK) status = crew_create(agent, &agent->crew);
     if (status == MRAY_OK) status = remote_create(agent, &agent->remote);
     if (status == MRAY_OK) status = proxies_create(agent, &agent->proxies);
@@ -135,6 +139,7 @@ void agent_destroy(agent_t *agent)
     proxies_destroy(agent->proxies);
     remote_destroy(agent->remote);
     crew_destroy(agent->crew);
+    lost_destroy(agent);
     ep_close(agent->ep);
     pthread_mutex_destroy(&agent->lock);
     free(agent);

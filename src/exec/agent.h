@@ -43,7 +43,8 @@ typedef struct agent {
     idle_ladder_t ladder;
     _Atomic uint64_t nap_ns; /* how long it may sleep, as the last round found */
     _Atomic bool stop;   /* the session ends: agent_serve() returns */
-    bool peer_lost;
+    uint8_t *lost;       /* by rank: given up as dead (lost.h) */
+    int n_lost;
     int n_leaving;       /* rank 0: CONTROL_LEAVE so far */
     pthread_t helper;
     bool has_helper;

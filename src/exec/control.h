@@ -8,6 +8,7 @@ typedef enum {
     CONTROL_STOP_NODE, /* head to all: the session ends: no body */
     CONTROL_LEAVE,     /* to rank 0, in a session on the program's communicator: this rank is in mray_finalize(): no body */
     CONTROL_HEARTBEAT, /* to rank 0: a rank of another node lives, and what it is at */
+    CONTROL_LOST,      /* from rank 0: a rank is given up */
     CONTROL_PROXY,     /* an endpoint of this rank wants a proxy */
     CONTROL_DROP,      /* wire_hold_t: a hold at another rank is given back */
     CONTROL_RETAIN,    /* an endpoint of this rank wants a hold at another */

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "error.h"
 #include "log.h"
+#include "lost.h"
 #include "runq.h"
 #include "worker.h"
 
@@ -96,6 +97,8 @@ static void on_change(void *ctx, int rank, health_state_t from, health_state_t t
         log_warn("rank %d was not heard for %.1f s; it is suspect", rank, silent_s);
     else if (to == HEALTH_ALIVE && from == HEALTH_SUSPECT)
         log_warn("rank %d is heard again", rank);
+    else if (to == HEALTH_DEAD)
+        lost_declare(agent, rank, silent_s);
 }
 
 /* Rank 0: collect what was heard, and look at everybody. */

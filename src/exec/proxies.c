@@ -5,6 +5,7 @@
 #include "copies.h"
 #include "error.h"
 #include "log.h"
+#include "lost.h"
 #include "map.h"
 #include "object.h"
 #include "remote.h"
@@ -27,6 +28,8 @@ typedef struct proxy {
     bool holds;         /* the owner was told to hold the object */
     sid_t local;        /* or: the object's slot is on this node, and held */
     int torn_reads;
+    bool reading;       /* `get` is the network's */
+    slot_where_t late;  /* reading, though the object is given up: the block it goes to */
     uint64_t done_ns;
     net_get_t get;
     _Alignas(SEG_CACHE_LINE) slot_t image;
@@ -87,6 +90,35 @@ static void fail(proxy_t *p, int status, const char *text)
     finish(p);
 }
 
+static void fail_lost(proxy_t *p, int rank)
+{
+    char text[128];
+    int status = lost_error(text, sizeof text, rank);
+    fail(p, status, text);
+}
+
+static void start_reading(proxy_t *p)
+{
+    p->reading = true;
+    net_get_start(p->all->agent->net, &p->get);
+}
+
+/* Another node's rank is given up. What is read from it may still arrive, or be written to, as long as the network has the request; so the block stays. */
+void proxies_rank_lost(proxies_t *all, int rank)
+{
+    for (proxy_t *p = all->first, *next; p != NULL; p = next) {
+        next = p->next;
+        bool reads_there = p->reading && p->get.src_rank == rank;
+        if (p->state == PROXY_DONE || (!reads_there && !(p->state == PROXY_SUBSCRIBED && (int)p->ref.rank == rank))) continue;
+        slot_t *slot = slot_to_write(all->agent->ep, p->sid);
+        if (reads_there && p->state == PROXY_READING_PAYLOAD) {
+            p->late = slot->u.where;
+            slot_set(slot, kind, SLOT_KIND_NONE);
+        }
+        fail_lost(p, rank);
+    }
+}
+
 static void subscribe(proxy_t *p)
 {
     wire_subscribe_t body = {.ref = p->ref, .to = slot_ref(p->all->agent->ep, p->sid)};
@@ -98,6 +130,11 @@ static void on_payload(net_get_t *get, int status)
 {
     proxy_t *p = get->user;
     slot_t *slot = slot_at(p->all->agent->ep, p->sid);
+    p->reading = false;
+    if (p->state == PROXY_DONE) { /* given up meanwhile */
+        payload_free(p->all->agent->ep, &p->late);
+        return;
+    }
     if (status != MRAY_OK) {
         fail(p, MRAY_ERR_OBJECT_LOST, "reading the object from another node failed");
         return;
@@ -113,6 +150,10 @@ static void read_payload(proxy_t *p, uint32_t rank, uint64_t off, uint64_t bytes
 {
     ep_t *ep = p->all->agent->ep;
     slot_t *slot = slot_at(ep, p->sid);
+    if (lost_is(p->all->agent, (int)rank)) {
+        fail_lost(p, (int)rank);
+        return;
+    }
     if (payload_alloc(ep, slot, bytes, metadata_bytes, 0) != MRAY_OK) {
         fail(p, MRAY_ERR_OBJECT_STORE_FULL, mray_error_message());
         return;
@@ -127,7 +168,7 @@ static void read_payload(proxy_t *p, uint32_t rank, uint64_t off, uint64_t bytes
     atomic_fetch_add_explicit(&ep->seg->hdr->copies.n_pulled, 1, memory_order_relaxed);
     p->get = (net_get_t){.src_rank = (int)rank, .src_off = off, .dst = payload_at(ep, &slot->u.where), .bytes = payload_block_bytes(bytes, metadata_bytes),
                          .done_fn = on_payload, .user = p};
-    net_get_start(p->all->agent->net, &p->get);
+    start_reading(p);
 }
 
 /* The slot there is ready: its value, or where its payload is. */
@@ -156,6 +197,8 @@ static void on_slot(net_get_t *get, int status)
 {
     proxy_t *p = get->user;
     const slot_t *image = &p->image;
+    p->reading = false;
+    if (p->state == PROXY_DONE) return; /* given up meanwhile */
     if (status != MRAY_OK) {
         fail(p, MRAY_ERR_OBJECT_LOST, "reading the object's slot from another node failed");
         return;
@@ -174,7 +217,7 @@ static void read_slot(proxy_t *p)
     p->state = PROXY_READING_SLOT;
     p->get = (net_get_t){.src_rank = (int)p->ref.rank, .src_off = p->all->agent->node->slots_off_of[p->ref.rank] + (uint64_t)p->ref.slot * sizeof(slot_t),
                          .dst = &p->image, .bytes = sizeof(slot_t), .done_fn = on_slot, .user = p};
-    net_get_start(p->all->agent->net, &p->get);
+    start_reading(p);
 }
 
 /* ---- the owner's side ---- */
@@ -244,6 +287,10 @@ static void start_local(proxy_t *p)
 
 static void start_remote(proxy_t *p)
 {
+    if (lost_is(p->all->agent, (int)p->ref.rank)) {
+        fail_lost(p, (int)p->ref.rank);
+        return;
+    }
     p->holds = true;
     wire_hold_t hold = {.ref = p->ref};
     agent_send(p->all->agent, (int)p->ref.rank, CONTROL_HOLD, &hold, sizeof hold);
@@ -316,7 +363,7 @@ int proxies_round(proxies_t *all)
     int n = 0;
     for (proxy_t *p = all->first, *next; p != NULL; p = next) {
         next = p->next;
-        if (p->state != PROXY_DONE || p->done_ns >= before_ns || !copies_remove_unused(all->agent->ep, p->ref, p->sid, before_ns)) continue;
+        if (p->state != PROXY_DONE || p->reading || p->done_ns >= before_ns || !copies_remove_unused(all->agent->ep, p->ref, p->sid, before_ns)) continue;
         drop(all, p);
         n++;
     }

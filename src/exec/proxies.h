@@ -21,6 +21,8 @@ void proxies_destroy(proxies_t *proxies);
 /* With the lock: the node's proxy of ref, made if there is none, and held for the caller; 0 when no slot is free. ref may also
  * be an object of this node of kind REMOTE. */
 sid_t proxies_get(proxies_t *proxies, mray_ref ref);
+/* Another node's rank is given up: who waits for an object of it gets the error. */
+void proxies_rank_lost(proxies_t *proxies, int rank);
 int proxies_round(proxies_t *proxies);
 
 #endif

@@ -6,6 +6,7 @@
 #include "error.h"
 #include "leases.h"
 #include "log.h"
+#include "lost.h"
 #include "object.h"
 #include "proxies.h"
 #include "recall.h"
@@ -71,6 +72,11 @@ void remote_forward(remote_t *remote, rid_t rid, int rank)
     agent_t *agent = remote->agent;
     ep_t *ep = agent->ep;
     record_t *rec = record_at(ep, rid);
+    if (lost_is(agent, rank)) {
+        char text[128];
+        run_fail(ep, rid, rec, lost_error(text, sizeof text, rank), text);
+        return;
+    }
     uint8_t message[sizeof(wire_record_t) + RECORD_MAX_REFS * sizeof(mray_ref) + RECORD_MAX_BODY + WIRE_MAX_ARGS];
     sid_t sids[RECORD_MAX_REFS] = {0};
     uint32_t gen = record_word_gen(atomic_load(&rec->word));
@@ -268,7 +274,7 @@ static void come_back(agent_t *agent, rid_t rid, record_t *rec, bool unstarted)
         leases_count(agent->leases, rank, &shape, -1);
     }
     if (unstarted) {
-        rec->seq = RECORD_RECALLED;
+        if (rec->shape == 0) rec->seq = RECORD_RECALLED;
         atomic_store(&rec->word, record_word(RECORD_MOVING, ep->gid, record_word_gen(atomic_load(&rec->word))));
         leases_on_task(agent->leases, rid, rec);
         return;
@@ -304,6 +310,46 @@ static void on_result(agent_t *agent, int src_rank, const void *body, uint32_t b
     uint32_t left = atomic_load(&rec->pending) - 1;
     atomic_store(&rec->pending, left);
     if (left == 0) come_back(agent, image.rid, rec, unstarted);
+}
+
+/* The results of rec that have not come become the error. */
+static void fail_rest(ep_t *ep, const record_t *rec, int rank)
+{
+    char text[128];
+    int status = lost_error(text, sizeof text, rank);
+    for (uint32_t i = 0; i < rec->n_returns; i++) {
+        mray_ref ref = rec->ret;
+        sid_t sid;
+        ref.slot += i;
+        if (slot_find(ep, ref, &sid) != MRAY_OK || sid == 0 || slot_is_ready(slot_at(ep, sid))) continue;
+        object_stage_error(ep, sid, status, text);
+        object_publish(ep, sid);
+    }
+}
+
+void remote_rank_lost(remote_t *remote, int rank)
+{
+    agent_t *agent = remote->agent;
+    ep_t *ep = agent->ep;
+    for (int p = 0; p < ep->node->n_node_ranks; p++) {
+        uint32_t high = pool_high_water(&ep->node->segs[p].hdr->records);
+        for (uint32_t i = 1; i < high; i++) {
+            rid_t rid = (rid_t)p << 24 | i;
+            record_t *rec = record_at(ep, rid);
+            uint64_t word = atomic_load(&rec->word);
+            /* Only this agent has it, so nobody else changes it. */
+            bool sent = record_word_state(word) == RECORD_RUNNING && record_word_gid(word) == ep->gid && rec->kind <= RECORD_ACTOR;
+            if (!sent || atomic_load(&rec->next) != (uint32_t)rank) continue;
+            bool again = rec->kind == RECORD_TASK && rec->retries_left != 0 && atomic_load(&rec->pending) == rec->n_returns;
+            if (again) {
+                rec->attempt++;
+                if (rec->retries_left > 0) rec->retries_left--;
+            } else {
+                fail_rest(ep, rec, rank);
+            }
+            come_back(agent, rid, rec, again);
+        }
+    }
 }
 
 /* ---- arguments that stayed away ---- */
@@ -426,6 +472,11 @@ static void on_retain(agent_t *agent, int src_rank, const void *body, uint32_t b
     (void)src_rank, (void)bytes;
     memcpy(&ask, body, sizeof ask);
     ask.hold.reply = ask.reply;
+    if (lost_is(agent, (int)ask.hold.ref.rank)) {
+        char text[128];
+        request_answer(agent, ask.reply, lost_error(text, sizeof text, (int)ask.hold.ref.rank), text, NULL, 0);
+        return;
+    }
     note_hold(agent->remote, ask.hold.gid, ask.hold.ref);
     ask.hold.gid = 0;
     agent_send(agent, (int)ask.hold.ref.rank, CONTROL_HOLD, &ask.hold, sizeof ask.hold);

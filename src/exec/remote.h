@@ -27,6 +27,8 @@ bool remote_localise(remote_t *remote, rid_t rid, record_t *rec);
 /* How many records were sent to rank and have not come back. */
 unsigned remote_outstanding(const remote_t *remote, int rank);
 
+/* Another node's rank is given up: what was sent there runs again elsewhere, or fails. */
+void remote_rank_lost(remote_t *remote, int rank);
 /* A worker of this rank died: what it retained on other nodes is given back. */
 void remote_on_death(remote_t *remote, uint16_t gid);
 

@@ -149,6 +149,17 @@ uint32_t actor_table_next_of(const actor_table_t *table, actor_maker_t maker, ui
     return next;
 }
 
+uint32_t actor_table_next_with(const actor_table_t *table, uint32_t rank, uint32_t after)
+{
+    uint32_t next = 0;
+    for (size_t i = 0; i < table->n_rows; i++) {
+        const actor_row_t *row = &table->rows[i];
+        if ((row->rank != rank && (row->detached || row->maker.rank != rank)) || row->ticket <= after) continue;
+        if (next == 0 || row->ticket < next) next = row->ticket;
+    }
+    return next;
+}
+
 void actor_table_forget_name(actor_table_t *table, uint32_t ticket)
 {
     actor_row_t *row = actor_table_at(table, ticket);

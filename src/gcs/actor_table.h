@@ -51,6 +51,8 @@ uint32_t actor_table_find_name(const actor_table_t *table, const char *name);
 uint32_t actor_table_find(const actor_table_t *table, uint32_t rank, uint32_t id);
 /* The next one that is not detached and was made by maker, behind ticket after (0: the first); 0: no more. */
 uint32_t actor_table_next_of(const actor_table_t *table, actor_maker_t maker, uint32_t after);
+/* The next one that is on that rank, or was made by anybody there and is not detached; likewise. */
+uint32_t actor_table_next_with(const actor_table_t *table, uint32_t rank, uint32_t after);
 void actor_table_forget_name(actor_table_t *table, uint32_t ticket);
 void actor_table_remove(actor_table_t *table, uint32_t ticket);
 /* Actors on a rank, those being made included. */

@@ -73,6 +73,32 @@ static void test_a_name_is_taken_until_it_is_forgotten(void **state)
     actor_table_destroy(table);
 }
 
+/* When a rank is lost: what was on it, and what was made there, wherever it is, unless it is detached. */
+static void test_a_rank_finds_its_own_and_what_was_made_there(void **state)
+{
+    (void)state;
+    enum { LOST = 1, OTHER = 0 };
+    actor_table_t *table;
+    uint32_t on_it, detached_on_it, made_there, detached_made_there, neither;
+    assert_int_equal(actor_table_create(2, &table), MRAY_OK);
+    actor_row_t row = row_of("", LOST, 7);
+    row.maker.rank = OTHER;
+    assert_int_equal(actor_table_add(table, &row, &on_it), MRAY_OK);
+    row.detached = true;
+    assert_int_equal(actor_table_add(table, &row, &detached_on_it), MRAY_OK);
+    row = row_of("", OTHER, 7);
+    row.maker.rank = LOST;
+    assert_int_equal(actor_table_add(table, &row, &made_there), MRAY_OK);
+    row.detached = true;
+    assert_int_equal(actor_table_add(table, &row, &detached_made_there), MRAY_OK);
+    row = row_of("", OTHER, 7);
+    row.maker.rank = OTHER;
+    assert_int_equal(actor_table_add(table, &row, &neither), MRAY_OK);
+    uint32_t want[] = {on_it, detached_on_it, made_there, 0}, at = 0;
+    for (int i = 0; i < 4; i++) assert_int_equal(at = actor_table_next_with(table, LOST, at), want[i]);
+    actor_table_destroy(table);
+}
+
 static void test_a_maker_finds_what_is_not_detached(void **state)
 {
     (void)state;
@@ -169,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_actor_is_found_once_it_is_made),
         cmocka_unit_test(test_a_name_is_taken_until_it_is_forgotten),
+        cmocka_unit_test(test_a_rank_finds_its_own_and_what_was_made_there),
         cmocka_unit_test(test_a_maker_finds_what_is_not_detached),
         cmocka_unit_test(test_what_actors_keep_is_summed_by_rank),
         cmocka_unit_test(test_many_come_and_go),

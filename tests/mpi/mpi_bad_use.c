@@ -266,6 +266,9 @@ static void test_pending_refs_of_a_wrong_type(void)
     int64_t x = 0;
     mray_ref gate, two[2];
     CHECK_OK(mray_create(8, INT64, NULL, &data, &gate));
+    mray_view view;
+    CHECK_ERROR(mray_get(gate, &x), MRAY_ERR_NOT_SEALED, "mray_seal");
+    CHECK_ERROR(mray_get_view(gate, MRAY_FOREVER, &view), MRAY_ERR_NOT_SEALED, "mray_get_view");
     mray_ref number = mray_remote(same, gate), again = mray_remote(same, number), array = mray_remote(make_bytes, gate), large = mray_remote(make_large_cell, gate);
     mray_ref none = mray_remote(nothing, gate);
     CHECK_NIL(mray_remote(sum_of_array, number), MRAY_ERR_TYPE, "'same' returns, int64");
