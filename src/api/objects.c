@@ -136,11 +136,12 @@ int mray_create(size_t size, mray_type type, const mray_put_opts *opts, void **d
     return MRAY_OK;
 }
 
-/* Made by mray_create() on this endpoint, and not published. Results of tasks have a producing record. */
+/* Made by mray_create() on this endpoint, and not published. The mark of a task's result is never 0: first it is the record, then, shortly before the
+ * result is ready, a checksum. */
 static bool is_unsealed(const ep_t *ep, sid_t sid)
 {
     const slot_t *slot = slot_at(ep, sid);
-    return !slot_is_ready(slot) && slot_producer(ep, slot) == 0 && slot->kind != SLOT_KIND_NONE && slot->creator_index == (ep->gid & 0xff) &&
+    return atomic_load_explicit(&slot->mark, memory_order_acquire) == 0 && !slot_is_ready(slot) && slot->kind != SLOT_KIND_NONE && slot->creator_index == (ep->gid & 0xff) &&
            sid >> 24 == ep->gid >> 8;
 }
 

@@ -307,7 +307,8 @@ uint32_t slot_checksum(const slot_t *slot)
         uint8_t value[SLOT_INLINE_BYTES];
     } image = {atomic_load_explicit(&slot->gen, memory_order_relaxed), slot->kind, slot->dtype, slot->ndim, 0, slot->bytes, {0}};
     memcpy(image.value, slot->u.value, sizeof image.value);
-    return (uint32_t)base_hash64(&image, sizeof image);
+    uint32_t sum = (uint32_t)base_hash64(&image, sizeof image);
+    return sum != 0 ? sum : 1; /* a mark of 0 says that no record writes the slot */
 }
 
 static void publish(ep_t *ep, sid_t sid, slot_t *slot)
