@@ -8,7 +8,7 @@
  *   5. a record that it was pushing is pushed, unless it is in the target's queue
  *   6. every record of the node that names it:
  *        BUILDING    never was: what it holds is given back
- *        WAITING     the submitter's guard bit is cleared for it
+ *        WAITING     the submitter's guard bit is cleared for it; if it was, and nothing is missing, the record is handed on
  *        QUEUED      (for it) goes elsewhere
  *        RUNNING     again, or fails
  *        COMMITTED   is published to the end
@@ -285,14 +285,35 @@ static void redirect(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
     if (atomic_compare_exchange_strong(&rec->word, &word, record_word(RECORD_MOVING, d->ep->gid, record_word_gen(word)))) route_requeue(d->ep, rid);
 }
 
+/* Submitted by the dead one, and not handed on yet: perhaps by it, which may have died with the guard bit set, or behind that, when all was ready. */
+static void settle_waiting(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
+{
+    if ((atomic_load(&rec->pending) & RECORD_GUARD) != 0) {
+        if (atomic_fetch_and(&rec->pending, ~RECORD_GUARD) == RECORD_GUARD) route_ready(d->ep, rid);
+        return;
+    }
+    if (atomic_load(&rec->pending) != 0) return; /* whoever clears the last bit hands it on */
+    for (unsigned i = 0; i < RECORD_MAX_REFS; i++) {
+        mray_ref ref;
+        sid_t sid;
+        /* Who cleared the last bit may be about to hand it on. Then the word moves on, and the record is none of ours. */
+        if (atomic_load(&rec->word) != word || i >= rec->n_refs) break;
+        ref = record_ref(d->ep, rec, i)->ref;
+        if ((rec->by_value >> i & 1) == 0 || slot_find(d->ep, ref, &sid) != MRAY_OK || sid == 0) continue;
+        while (atomic_load(&rec->word) == word && somebody_fires(d, sid)) {
+            finish_firing_of_dead(d->agent);
+            sched_yield();
+        }
+    }
+    if (atomic_compare_exchange_strong(&rec->word, &word, record_word(RECORD_MOVING, d->ep->gid, record_word_gen(word)))) route_requeue(d->ep, rid);
+}
+
 static void settle_record(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
 {
     if ((word & RECORD_WORD_DONE) != 0) return; /* finished; the queue it stands in frees it */
     switch (record_word_state(word)) {
     case RECORD_BUILDING: drop_building(d, rid, rec); break;
-    case RECORD_WAITING:
-        if ((atomic_load(&rec->pending) & RECORD_GUARD) != 0 && atomic_fetch_and(&rec->pending, ~RECORD_GUARD) == RECORD_GUARD) route_ready(d->ep, rid);
-        break;
+    case RECORD_WAITING: settle_waiting(d, rid, rec, word); break;
     case RECORD_QUEUED: redirect(d, rid, rec, word); break;
     case RECORD_MOVING:
         atomic_store(&rec->word, record_word(RECORD_MOVING, d->ep->gid, record_word_gen(word)));
