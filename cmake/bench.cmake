@@ -32,6 +32,8 @@ if(MRAY_BUILD_TESTS AND NOT MRAY_SANITIZE)
 
   add_test(NAME bench.report COMMAND ${PROJECT_SOURCE_DIR}/bench/report_test.sh ${mray_run_mpi} $<TARGET_FILE:mray-bench> ${PROJECT_BINARY_DIR}/bench/report)
   set_tests_properties(bench.report PROPERTIES LABELS bench SKIP_RETURN_CODE 77 PROCESSORS 2 TIMEOUT 130)
+  add_test(NAME bench.peers COMMAND ${PROJECT_SOURCE_DIR}/bench/peers/test.sh ${PROJECT_BINARY_DIR})
+  set_tests_properties(bench.peers PROPERTIES LABELS bench SKIP_RETURN_CODE 77 PROCESSORS 2 TIMEOUT 130)
 
   # Counts of instructions are those of one compiler, processor and optimisation.
   set(budget ${PROJECT_SOURCE_DIR}/bench/budget.sh)
