@@ -20,7 +20,8 @@ run() {
     text=$("$@")
     [[ $text == "mray says: success" ]] || { echo "outside: $* printed: $text"; exit 1; }
 }
-uses_shared() { ldd "$1" | grep -q 'libmray\.so'; }
+# Not by a pipe into grep -q: that ends at the first match, and the writer it cuts off fails the pipe.
+uses_shared() { [[ $(ldd "$1") == *libmray.so* ]]; }
 
 "$cmake" -S "$source_dir" -B "$work/cmake" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF >"$work/configure.log"
