@@ -62,6 +62,27 @@ def ray(folder, _top):
     return Peer("ray", "Ray", folder, [python, os.path.join(HERE, "ray_peer.py")], {"RAY_USAGE_STATS_ENABLED": "0"})
 
 
+def ray_cpp(folder, _top):
+    """Its headers and library are a package beside Ray's own, in the same environment."""
+    python = python_with(os.path.join(os.path.dirname(folder), "ray"), ["ray", "numpy"], ["ray", "numpy"])
+    where = [python, "-c", "import os, ray; print(os.path.join(os.path.dirname(ray.__file__), 'cpp'))"]
+    cpp = call(where, "import").splitlines()[-1]
+    shared = os.path.join(cpp, "lib", "libray_api.so")
+    if not os.path.exists(shared):
+        print("installing ray[cpp]", flush=True)
+        call([python, "-m", "pip", "install", "--quiet", "--retries", "1", "ray[cpp]"], "pip")
+    source = os.path.join(HERE, "ray_cpp_peer.cpp")
+    program, library = os.path.join(folder, "ray_cpp_peer"), os.path.join(folder, "libray_cpp_peer.so")
+    # The library's strings are those of the compiler it was made with.
+    abi = int("__cxx11" in call(["nm", "-D", shared], "nm"))
+    flags = ["-std=c++17", "-O2", "-DNDEBUG", "-Wall", "-Wextra", "-Werror", f"-D_GLIBCXX_USE_CXX11_ABI={abi}", "-isystem", os.path.join(cpp, "include"), source,
+             f"-L{os.path.dirname(shared)}", f"-Wl,-rpath,{os.path.dirname(shared)}", "-lray_api", "-pthread"]
+    for out, more in ((program, []), (library, ["-fPIC", "-shared"])):
+        if not os.path.exists(out) or os.path.getmtime(out) < max(os.path.getmtime(source), os.path.getmtime(shared)):
+            call(["g++", *flags, *more, "-o", out], "g++")
+    return Peer("ray_cpp", "Ray, C++", folder, [python, os.path.join(HERE, "ray_cpp_peer.py"), program, library], {"RAY_USAGE_STATS_ENABLED": "0"})
+
+
 def dask(folder, _top):
     python = python_with(folder, ["distributed", "numpy"], ["distributed", "numpy"])
     return Peer("dask", "Dask", folder, [python, os.path.join(HERE, "dask_peer.py")])
@@ -127,7 +148,7 @@ def starpu(folder, top):
     return Peer("starpu", "StarPU", folder, [program], dict(environment, STARPU_HOME=folder, STARPU_SILENT="1"), has_metg=True)
 
 
-PEERS = {"ray": ray, "dask": dask, "mpi4py": mpi4py, "starpu": starpu}
+PEERS = {"ray": ray, "ray_cpp": ray_cpp, "dask": dask, "mpi4py": mpi4py, "starpu": starpu}
 
 
 def install(names, folder, top):
