@@ -1,8 +1,10 @@
 """peer.py: what the Python peers have in common: their tasks, counting executions, timing, the answer file.
 
 A peer's program runs every case once and writes {"version", "rows": {case: microseconds}, "skipped": {case: why}} for bench/peers/run. Tasks count
-their executions in a file that all processes map (PEER_RUNS): there is one worker, so that one process at a time adds to it.
+their executions in a file that all processes map (PEER_RUNS), each process in a word of its own: Ray with one CPU has several worker processes, which
+overlap for moments.
 """
+import fcntl
 import json
 import mmap
 import os
@@ -15,36 +17,50 @@ NOP_VALUE = 42
 clock = time.perf_counter
 
 
-def _map_runs():
+def _claim_word():
+    """The words, and which is this process's. The first is how many are claimed."""
     with open(os.environ["PEER_RUNS"], "r+b") as file:
-        return memoryview(mmap.mmap(file.fileno(), 8)).cast("Q")
+        words = memoryview(mmap.mmap(file.fileno(), 0)).cast("Q")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        words[0] += 1
+        own = words[0]
+        fcntl.flock(file, fcntl.LOCK_UN)  # the mapping keeps a descriptor, and with it the lock
+        return words, own
 
 
-_runs = _map_runs()
+_words, _own = _claim_word()
+
+
+def count():
+    _words[_own] += 1
+
+
+def runs():
+    return sum(_words[1:_words[0] + 1])
 
 
 # ---- the tasks ----
 
 def nop(_=None):
-    _runs[0] += 1
+    count()
     return NOP_VALUE
 
 
 def next_of(x):
-    _runs[0] += 1
+    count()
     return x + 1
 
 
 def make(n_bytes, mark):
     import numpy
-    _runs[0] += 1
+    count()
     array = numpy.zeros(n_bytes, dtype=numpy.uint8)
     array[0] = array[-1] = mark
     return array
 
 
 def ends_of(array):
-    _runs[0] += 1
+    count()
     return len(array), int(array[0]), int(array[-1])
 
 
@@ -53,7 +69,7 @@ class Counter:
         self.n = 0
 
     def add(self, k):
-        _runs[0] += 1
+        count()
         self.n += k
         return self.n
 
@@ -92,11 +108,11 @@ class Cases:
             n = max(n // 10, 3)
         if warm:
             fn(max(n // 10, 2))
-        before, start = _runs[0], clock()
+        before, start = runs(), clock()
         seconds = fn(n)
         if seconds is None:
             seconds = clock() - start
-        ran = _runs[0] - before
+        ran = runs() - before
         check(ran == n * runs_each, f"{case}: {ran} tasks ran, not {n * runs_each}")
         self.rows[case] = seconds / n * 1e6
 

@@ -1,7 +1,8 @@
 /* ray_cpp_peer.cpp: the cases by Ray's C++ API: ray_cpp_peer OUT ADDRESS LIBRARY VERSION [--quick].
  *
  * One source, compiled twice: the driver, and the library (LIBRARY) that Ray's worker loads for its tasks. ray_cpp_peer.py starts the node at
- * ADDRESS. Tasks count their executions in a file that all processes map, as those of peer.py do, and the answers are in its format. */
+ * ADDRESS. Tasks count their executions in the first word of a file that all processes map: atomically, since with one CPU Ray has several
+ * worker processes, which overlap for moments. The answers are in peer.py's format. */
 #include <ray/api.h>
 
 #include <chrono>
@@ -32,23 +33,22 @@ void check(bool right, const std::string &what)
     if (!right) die(what);
 }
 
-/* One worker: one process at a time adds. */
-volatile uint64_t *runs()
+uint64_t *runs()
 {
-    static volatile uint64_t *mapped = [] {
+    static uint64_t *mapped = [] {
         const char *path = getenv("PEER_RUNS");
         int fd = path != nullptr ? open(path, O_RDWR | O_CLOEXEC) : -1;
         void *p = fd >= 0 ? mmap(nullptr, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
         if (p == MAP_FAILED) die("no file PEER_RUNS");
         close(fd);
-        return static_cast<volatile uint64_t *>(p);
+        return static_cast<uint64_t *>(p);
     }();
     return mapped;
 }
 
 void count()
 {
-    *runs() = *runs() + 1;
+    __atomic_fetch_add(runs(), 1, __ATOMIC_SEQ_CST);
 }
 
 } // namespace
@@ -120,10 +120,11 @@ class Cases
     {
         if (quick_) n = std::max(n / 10, 3);
         (void)fn(std::max(n / 10, 2));
-        uint64_t before = *runs();
+        uint64_t before = __atomic_load_n(runs(), __ATOMIC_SEQ_CST);
         double start = seconds_now(), seconds = fn(n);
         if (seconds < 0) seconds = seconds_now() - start;
-        check(*runs() - before == static_cast<uint64_t>(n) * static_cast<uint64_t>(runs_each), std::string(name) + ": number of tasks that ran");
+        uint64_t ran = __atomic_load_n(runs(), __ATOMIC_SEQ_CST) - before, expected = static_cast<uint64_t>(n) * static_cast<uint64_t>(runs_each);
+        check(ran == expected, std::string(name) + ": " + std::to_string(ran) + " tasks ran, not " + std::to_string(expected));
         rows_ += std::string(rows_.empty() ? "" : ", ") + "\"" + name + "\": " + std::to_string(seconds / n * 1e6);
     }
 
