@@ -256,6 +256,14 @@ static int balance(agent_t *agent)
     return (int)n;
 }
 
+static int make_room(agent_t *agent)
+{
+    seg_header_t *own = agent->ep->seg->hdr;
+    if (atomic_load_explicit(&own->crowded, memory_order_relaxed) == 0) return 0;
+    atomic_store(&own->crowded, 0);
+    return (int)runq_purge(agent->ep);
+}
+
 /* This thread is in a round and waits for a lock: its holder may be a dead worker that only this agent can bury. */
 static void on_stuck(void)
 {
@@ -270,6 +278,7 @@ int agent_round(agent_t *agent)
     n += crew_round(agent->crew);
     n += retry_backlog(agent);
     n += balance(agent);
+    n += make_room(agent);
     n += shapes_round(agent->shapes);
     n += actors_round(agent->actors);
     n += leases_round(agent->leases);
@@ -285,7 +294,8 @@ int agent_round(agent_t *agent)
 
 static bool something_waits(const agent_t *agent)
 {
-    return !ep_inbox_empty(agent->ep->sh) || atomic_load(&agent->ep->seg->hdr->balance) != 0 || crew_has_news(agent->crew) ||
+    return !ep_inbox_empty(agent->ep->sh) || atomic_load(&agent->ep->seg->hdr->balance) != 0 ||
+           atomic_load(&agent->ep->seg->hdr->crowded) != 0 || crew_has_news(agent->crew) ||
            shapes_has_news(agent->shapes) || atomic_load(&agent->ep->seg->hdr->lease_listen) == 2 || atomic_load(&agent->stop);
 }
 

@@ -49,6 +49,13 @@ unsigned remote_outstanding(const remote_t *remote, int rank)
     return remote->outstanding[rank];
 }
 
+/* This node's table of records is full: tasks here free them, and so do queues that let go of what was run inline. */
+static void wait_for_records(ep_t *ep, unsigned turn)
+{
+    if ((turn & (turn - 1)) == 0 && turn >= 1024) (void)runq_purge(ep);
+    sched_yield();
+}
+
 /* ---- sending a record away ---- */
 
 /* Appends the value in slot sid if it is small enough; bytes taken. */
@@ -180,7 +187,7 @@ static void on_record(agent_t *agent, int src_rank, const void *body, uint32_t b
     rid_t rid;
     record_t *rec;
     while ((ret = slot_alloc(ep, w.n_returns)) == 0) sched_yield(); /* this node's tables are full: tasks here free them */
-    while ((rid = record_alloc(ep, w.n_refs, w.body_bytes, &rec)) == 0) sched_yield();
+    for (unsigned turn = 1; (rid = record_alloc(ep, w.n_refs, w.body_bytes, &rec)) == 0; turn++) wait_for_records(ep, turn);
     record_set(rec, fn, w.fn);
     record_set(rec, kind, w.kind);
     record_set(rec, shape, w.shape);
@@ -213,7 +220,7 @@ void remote_notify_when_ready(remote_t *remote, sid_t sid, int rank, control_typ
     notice_t notice = {.rank = rank, .type = type, .to = to, .rid = for_rid, .gen = gen};
     record_t *rec;
     rid_t rid;
-    while ((rid = record_alloc(ep, 1, sizeof notice, &rec)) == 0) sched_yield();
+    for (unsigned turn = 1; (rid = record_alloc(ep, 1, sizeof notice, &rec)) == 0; turn++) wait_for_records(ep, turn);
     record_set(rec, kind, RECORD_NOTIFY);
     rec->by_value = 1;
     record_set_ref(ep, rec, 0, slot_ref(ep, sid));

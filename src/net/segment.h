@@ -76,6 +76,7 @@ typedef struct {
     _Atomic uint32_t wait_tickets;                  /* in the segment of a node's first rank: numbers of waits (exec/cycle.h) */
     _Atomic uint32_t n_workers; /* how many workers this rank wants to have in worker_mask; fewer while tasks of other shapes take CPUs */
     _Atomic uint32_t backlog; /* tasks that the agent keeps because no worker took them */
+    _Atomic uint32_t crowded; /* set by who waits long for room in the tables; the agent clears it */
     _Atomic uint32_t balance; /* set by a worker with nothing to do while another has a queue; the agent clears it */
     /* Leases of this rank for tasks of one CPU (exec/leases.c). Written by its agent, read by whoever hands on a task of it. */
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t lease_mask[SEG_MASK_WORDS]; /* places on the node that it holds leases on */

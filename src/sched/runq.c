@@ -167,6 +167,56 @@ unsigned runq_take(ep_t *ep, ep_shared_t *victim, uint16_t victim_gid, unsigned 
     return got;
 }
 
+/* With the lock: what is not queued for gid any more goes out of the lane. */
+static unsigned purge_lane(ep_t *ep, ep_shared_t *sh, uint16_t gid, unsigned lane)
+{
+    unsigned n = 0;
+    rid_t last = 0;
+    for (rid_t rid = sh->lane_head[lane], next; rid != 0; rid = next) {
+        record_t *rec = record_at(ep, rid);
+        uint64_t word = atomic_load_explicit(&rec->word, memory_order_acquire);
+        next = atomic_load_explicit(&rec->next, memory_order_relaxed);
+        if (record_word_state(word) == RECORD_QUEUED && record_word_gid(word) == gid) {
+            last = rid;
+            continue;
+        }
+        if (last != 0)
+            atomic_store_explicit(&record_at(ep, last)->next, next, memory_order_relaxed);
+        else
+            sh->lane_head[lane] = next;
+        runq_let_go(ep, rid, rec);
+        n++;
+    }
+    sh->lane_tail[lane] = last;
+    if (sh->lane_head[lane] == 0) sh->lanes_used &= ~(1u << lane);
+    return n;
+}
+
+static unsigned purge(ep_t *ep, ep_shared_t *sh, uint16_t gid)
+{
+    unsigned n = 0;
+    holderlock_acquire(&sh->lock, ep->gid);
+    sort_inbox(ep, sh);
+    for (uint32_t lanes = sh->lanes_used; lanes != 0; lanes &= lanes - 1) n += purge_lane(ep, sh, gid, (unsigned)__builtin_ctz(lanes));
+    atomic_store_explicit(&sh->n_queued, atomic_load_explicit(&sh->n_queued, memory_order_relaxed) - n, memory_order_relaxed);
+    holderlock_release(&sh->lock, ep->gid);
+    wake_if_left(sh);
+    return n;
+}
+
+unsigned runq_purge(ep_t *ep)
+{
+    unsigned n = 0;
+    for (int p = 0; p < ep->node->n_node_ranks; p++)
+        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
+            for (uint64_t m = atomic_load(&ep->node->segs[p].hdr->open_mask[w]); m != 0; m &= m - 1) {
+                uint16_t gid = ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m));
+                ep_shared_t *sh = ep_shared_at(ep->node, gid);
+                if (atomic_load(&sh->kind) == EP_KIND_WORKER && runq_depth(sh) > 0) n += purge(ep, sh, gid);
+            }
+    return n;
+}
+
 unsigned runq_depth(const ep_shared_t *sh)
 {
     uint32_t n = atomic_load_explicit(&sh->n_batch, memory_order_relaxed), i = atomic_load_explicit(&sh->i_batch, memory_order_relaxed);

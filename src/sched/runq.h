@@ -26,6 +26,9 @@ bool runq_claim_inline(ep_t *ep, record_t *rec, uint64_t word);
 void runq_let_go(ep_t *ep, rid_t rid, record_t *rec);
 /* Done with a record: free it now, or leave it to the queue it stands in. */
 void runq_free_record(ep_t *ep, rid_t rid, record_t *rec);
+/* Let go of records that were run inline while they stood in queues of this node's workers, so that their memory can be used again; how many.
+ * Walks all queues: for when the tables are full. Agent only. */
+unsigned runq_purge(ep_t *ep);
 /* How many records wait here: lanes, batch and an unread inbox (counted as one). A hint. */
 unsigned runq_depth(const ep_shared_t *sh);
 /* Is rid in of's inbox, lanes or batch? Moves the inbox into the lanes to find out. Agent only. */

@@ -262,6 +262,40 @@ static void test_inline_record_is_freed_by_whoever_comes_second(void **state)
     }
 }
 
+/* A purge frees what was run inline anywhere in the queue, and leaves the rest in its order. */
+static void test_purge_frees_what_was_run_inline(void **state)
+{
+    enum { N = 40 };
+    fixture_t *f = *state;
+    rid_t rids[N];
+    uint32_t n_inline = 0, number;
+    assert_int_equal(runq_purge(f->agent), 0);
+    for (uint32_t i = 0; i < N; i++) rids[i] = submit(f, 0, i);
+    for (uint32_t i = 0; i < N; i++) {
+        if (i % 3 == 1) continue;
+        assert_true(runq_claim_inline(f->sub[0], at(f, rids[i]), word_of(f, rids[i])));
+        if (i % 3 == 0) runq_free_record(f->sub[0], rids[i], at(f, rids[i])); /* done; every third one is still being run */
+        n_inline++;
+    }
+    assert_int_equal(runq_purge(f->agent), n_inline);
+    assert_int_equal(runq_depth(f->worker->sh), N - n_inline);
+    for (uint32_t i = 0; i < N; i++) {
+        if (i % 3 == 0) assert_int_equal(record_word_state(word_of(f, rids[i])), RECORD_FREE);
+        if (i % 3 != 2) continue;
+        assert_int_equal(record_word_state(word_of(f, rids[i])), RECORD_RUNNING);
+        runq_free_record(f->sub[0], rids[i], at(f, rids[i]));
+        assert_int_equal(record_word_state(word_of(f, rids[i])), RECORD_FREE);
+    }
+    (void)submit(f, 0, N + 1); /* the lane's tail is right */
+    for (uint32_t i = 0; i < N; i++) {
+        if (i % 3 != 1) continue;
+        assert_true(run_next(f, NULL, &number));
+        assert_int_equal(number, i);
+    }
+    assert_true(run_next(f, NULL, &number));
+    assert_int_equal(number, N + 1);
+}
+
 static void test_inline_claim_wants_the_very_word(void **state)
 {
     fixture_t *f = *state;
