@@ -435,6 +435,7 @@ int main(void)
         TEST(test_depth_and_contains_follow_the_queue),
         TEST(test_inline_claim_is_skipped_by_the_queue),
         TEST(test_inline_record_is_freed_by_whoever_comes_second),
+        TEST(test_purge_frees_what_was_run_inline),
         TEST(test_inline_claim_wants_the_very_word),
         TEST(test_recovery_frees_the_lock_and_lets_go_of_all),
         TEST(test_worker_agent_and_waiters_run_each_task_once),
