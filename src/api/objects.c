@@ -69,8 +69,7 @@ static int new_slot(ep_t *ep, const char *what, sid_t *sid_p)
 static void give_back_slot(ep_t *ep, sid_t sid)
 {
     object_unstage(ep, sid);
-    slot_change(ep, sid, RC_DROP_PRODUCER);
-    slot_change(ep, sid, RC_DROP_CREATOR);
+    slot_give_back(ep, sid);
 }
 
 /* A slot with the value in it, published. */

@@ -1,6 +1,7 @@
 /* demand.c: lanes, places, names. */
 #include "demand.h"
 
+#include "array.h"
 #include "error.h"
 
 #include <stdio.h>
@@ -37,13 +38,9 @@ demand_t *demand_of(demand_list_t *list, const node_shape_t *shape, bool plain, 
     if (d != NULL) {
         free_places(d);
     } else {
-        if (list->n == list->cap) {
-            unsigned cap = list->cap > 0 ? list->cap * 2 : 8;
-            demand_t **items = realloc(list->items, cap * sizeof *items);
-            if (items == NULL) return NULL;
-            list->items = items;
-            list->cap = cap;
-        }
+        demand_t **items = base_array_room(list->items, list->n, &list->cap, sizeof *items);
+        if (items == NULL) return NULL;
+        list->items = items;
         d = malloc(sizeof *d);
         if (d == NULL) return NULL;
         list->items[list->n++] = d;
@@ -154,13 +151,9 @@ static void set_place(demand_t *d, demand_place_t *p, uint32_t slots, uint32_t o
 
 static demand_place_t *new_place(demand_t *d, int rank)
 {
-    if (d->n_places == d->cap_places) {
-        unsigned cap = d->cap_places > 0 ? d->cap_places * 2 : 8;
-        demand_place_t *places = realloc(d->places, cap * sizeof *places);
-        if (places == NULL) return NULL;
-        d->places = places;
-        d->cap_places = cap;
-    }
+    demand_place_t *places = base_array_room(d->places, d->n_places, &d->cap_places, sizeof *places);
+    if (places == NULL) return NULL;
+    d->places = places;
     if (base_order_reserve(&d->by_load, d->n_places + 1) != MRAY_OK) return NULL;
     if (base_map_put(&d->by_rank, base_key64((uint32_t)rank), d->n_places) != MRAY_OK) return NULL;
     d->places[d->n_places] = (demand_place_t){.rank = rank};
@@ -234,13 +227,9 @@ void demand_note_name(demand_list_t *list, uint32_t hash, const char *name)
 {
     for (unsigned i = 0; i < list->n_names; i++)
         if (list->names[i].hash == hash) return;
-    if (list->n_names == list->cap_names) {
-        unsigned cap = list->cap_names > 0 ? list->cap_names * 2 : 8;
-        node_resource_t *names = realloc(list->names, cap * sizeof *names);
-        if (names == NULL) return; /* a message will lack the name */
-        list->names = names;
-        list->cap_names = cap;
-    }
+    node_resource_t *names = base_array_room(list->names, list->n_names, &list->cap_names, sizeof *names);
+    if (names == NULL) return; /* a message will lack the name */
+    list->names = names;
     node_resource_t *row = &list->names[list->n_names++];
     row->hash = hash;
     snprintf(row->name, sizeof row->name, "%.*s", (int)sizeof row->name - 1, name);

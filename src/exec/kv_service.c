@@ -97,8 +97,7 @@ int kv_service_call(ep_t *ep, kv_op_t op, const char *key, const void *value, ui
         if (!submit_wait_for_room(ep, &deadline)) return base_error(MRAY_ERR_LIMIT, "no object slot became free for a request; release refs");
     int status = object_reserve(ep, sid, &v, &data);
     if (status != MRAY_OK) {
-        slot_change(ep, sid, RC_DROP_PRODUCER);
-        slot_change(ep, sid, RC_DROP_CREATOR);
+        slot_give_back(ep, sid);
         return status;
     }
     memcpy(data, key, request.key_bytes);

@@ -324,7 +324,7 @@ sid_t proxies_get(proxies_t *all, mray_ref ref)
     if (p != NULL) found = copies_add(ep, ref, sid);
     if (p == NULL || found != sid) { /* no room, or another rank of the node was faster */
         if (p != NULL) unmake(all, p);
-        if (sid != 0) slot_change(ep, sid, RC_DROP_PRODUCER), slot_change(ep, sid, RC_DROP_CREATOR);
+        if (sid != 0) slot_give_back(ep, sid);
         return found;
     }
     p->next = all->first;

@@ -6,6 +6,7 @@
 #include "route.h"
 #include "run.h"
 #include "runq.h"
+#include "worker.h"
 
 #include <string.h>
 
@@ -22,15 +23,6 @@ static uint32_t excess(const demand_place_t *p)
     return p->outstanding > p->slots ? p->outstanding - p->slots : 0;
 }
 
-static uint32_t idle_workers(const seg_header_t *h)
-{
-    uint32_t n = 0;
-    for (int w = 0; w < SEG_MASK_WORDS; w++)
-        n += (uint32_t)__builtin_popcountll(atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed) &
-                                            atomic_load_explicit(&h->idle_mask[w], memory_order_relaxed));
-    return n;
-}
-
 /* Slots with nothing to do: of other nodes by what is out, of this one by who is idle. */
 static uint32_t idle_slots(const agent_t *agent, const demand_t *d)
 {
@@ -41,7 +33,7 @@ static uint32_t idle_slots(const agent_t *agent, const demand_t *d)
         if (place < 0)
             n += p->slots > p->outstanding ? p->slots - p->outstanding : 0;
         else if (p->slots > 0)
-            n += idle_workers(agent->node->segs[place].hdr);
+            n += (uint32_t)worker_count_idle(agent->node->segs[place].hdr);
     }
     return n;
 }

@@ -183,6 +183,15 @@ static bool somebody_fires(const death_t *d, sid_t sid)
     return false;
 }
 
+/* Until whoever tells the slot's waiters is through; it may be dead itself. */
+static void await_firing(const death_t *d, sid_t sid)
+{
+    while (somebody_fires(d, sid)) {
+        finish_firing_of_dead(d->agent);
+        sched_yield();
+    }
+}
+
 /* Is link in the slot's list, which begins with head? The slot may become ready meanwhile, its waiters told, run, freed and used again; so a step
  * counts only if the list was still open after it was read. False when it was closed. */
 static bool is_in_list(const death_t *d, sid_t sid, uint64_t head, uint64_t link)
@@ -207,10 +216,7 @@ static void settle_waiter(const death_t *d, rid_t rid, record_t *rec, unsigned i
         if (is_in_list(d, sid, head, link) || slot_add_waiter(d->ep, sid, rid, i)) return;
     }
     /* The list was closed. If it named the record, whoever closed it clears the bit; then nobody is firing any more. */
-    while (somebody_fires(d, sid)) {
-        finish_firing_of_dead(d->agent);
-        sched_yield();
-    }
+    await_firing(d, sid);
     atomic_fetch_and(&rec->pending, ~(1u << i));
 }
 
@@ -293,17 +299,10 @@ static void settle_waiting(const death_t *d, rid_t rid, record_t *rec, uint64_t 
         return;
     }
     if (atomic_load(&rec->pending) != 0) return; /* whoever clears the last bit hands it on */
-    for (unsigned i = 0; i < RECORD_MAX_REFS; i++) {
-        mray_ref ref;
+    /* Who cleared the last bit may be about to hand it on. Then the word moves on, and the record is none of ours. */
+    for (unsigned i = 0; atomic_load(&rec->word) == word && i < rec->n_refs; i++) {
         sid_t sid;
-        /* Who cleared the last bit may be about to hand it on. Then the word moves on, and the record is none of ours. */
-        if (atomic_load(&rec->word) != word || i >= rec->n_refs) break;
-        ref = record_ref(d->ep, rec, i)->ref;
-        if ((rec->by_value >> i & 1) == 0 || slot_find(d->ep, ref, &sid) != MRAY_OK || sid == 0) continue;
-        while (atomic_load(&rec->word) == word && somebody_fires(d, sid)) {
-            finish_firing_of_dead(d->agent);
-            sched_yield();
-        }
+        if ((rec->by_value >> i & 1) != 0 && slot_find(d->ep, record_ref(d->ep, rec, i)->ref, &sid) == MRAY_OK && sid != 0) await_firing(d, sid);
     }
     if (atomic_compare_exchange_strong(&rec->word, &word, record_word(RECORD_MOVING, d->ep->gid, record_word_gen(word)))) route_requeue(d->ep, rid);
 }

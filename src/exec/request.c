@@ -31,8 +31,7 @@ int request_call_sized(ep_t *ep, control_type_t type, void *body, uint32_t bytes
     memcpy(body, &reply, sizeof reply);
     while (route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), type, body, bytes) != MRAY_OK)
         if (!submit_wait_for_room(ep, &deadline)) {
-            slot_change(ep, sid, RC_DROP_PRODUCER);
-            slot_change(ep, sid, RC_DROP_CREATOR);
+            slot_give_back(ep, sid);
             return base_error(MRAY_ERR_LIMIT, "too many tasks are unfinished to ask the agent; wait for some");
         }
     (void)wait_slots(ep, &sid, 1, 1, BASE_FOREVER);

@@ -1,6 +1,7 @@
 /* shapes.c: ledger, admission, runners. */
 #include "shapes.h"
 
+#include "array.h"
 #include "clock.h"
 #include "crew.h"
 #include "error.h"
@@ -128,7 +129,7 @@ static uint16_t take_bit(const shapes_t *s, _Atomic uint64_t *mask)
     for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
         for (uint64_t m = atomic_load(&mask[w]); m != 0; m &= m - 1) {
             uint16_t gid = ep_gid(node->node_rank, w * 64 + (unsigned)__builtin_ctzll(m));
-            if (does_nothing(ep_shared_at(node, gid)) && (atomic_fetch_and(&mask[w], ~(m & -m)) & (m & -m)) != 0) return gid;
+            if (does_nothing(ep_shared_at(node, gid)) && ep_mask_take(mask, gid)) return gid;
         }
     return 0;
 }
@@ -239,13 +240,9 @@ static bool start(shapes_t *s, queue_t *q)
     ep_t *ep = s->agent->ep;
     rid_t rid = q->head;
     record_t *rec = record_at(ep, rid);
-    if (s->n_running == s->cap_running) {
-        unsigned cap = s->cap_running > 0 ? s->cap_running * 2 : 16;
-        running_t *running = realloc(s->running, cap * sizeof *running);
-        if (running == NULL) return false;
-        s->running = running;
-        s->cap_running = cap;
-    }
+    running_t *running = base_array_room(s->running, s->n_running, &s->cap_running, sizeof *running);
+    if (running == NULL) return false;
+    s->running = running;
     uint16_t gid = take_bit(s, header(s)->spare_mask);
     if (gid == 0) {
         crew_want_spare(s->agent->crew);

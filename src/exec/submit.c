@@ -94,8 +94,7 @@ static int put_temporary(ep_t *ep, const mray_type *param, const mray_arg *arg, 
         if (!submit_wait_for_room(ep, &deadline)) return base_error(MRAY_ERR_LIMIT, "no object slot became free; release refs or raise MRAY_MAX_OBJECTS");
     int status = object_stage(ep, sid, &v);
     if (status != MRAY_OK) {
-        slot_change(ep, sid, RC_DROP_PRODUCER);
-        slot_change(ep, sid, RC_DROP_CREATOR);
+        slot_give_back(ep, sid);
         return status;
     }
     object_publish(ep, sid);
@@ -242,10 +241,7 @@ static int take_room(ep_t *ep, const char *what, const plan_t *plan, uint32_t n_
     rid_t rid;
     while ((rid = record_alloc(ep, plan->n_refs, plan->body_bytes, rec_p)) == 0)
         if (!submit_wait_for_room(ep, &deadline)) {
-            for (uint32_t i = 0; i < n_returns; i++) {
-                slot_change(ep, ret + i, RC_DROP_PRODUCER);
-                slot_change(ep, ret + i, RC_DROP_CREATOR);
-            }
+            for (uint32_t i = 0; i < n_returns; i++) slot_give_back(ep, ret + i);
             return base_error(MRAY_ERR_LIMIT, "%s: too many tasks are unfinished; wait for some or raise MRAY_MAX_TASKS", what);
         }
     *ret_p = ret;

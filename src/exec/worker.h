@@ -20,5 +20,7 @@ void worker_hand_on(ep_t *ep);
 /* Start accepting tasks, or stand by if enough do. */
 void worker_join(ep_t *ep);
 int worker_count(const seg_header_t *h);
+/* Of these the idle ones. */
+int worker_count_idle(const seg_header_t *h);
 
 #endif

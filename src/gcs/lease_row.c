@@ -1,6 +1,8 @@
 /* lease_row.c: leases by rank. */
 #include "lease_row.h"
 
+#include "array.h"
+
 #include <stdlib.h>
 
 enum { SCAN_BELOW = 64 }; /* leases of a row; more are found by the map, and fewer than half as many by looking at each again */
@@ -17,16 +19,6 @@ int lease_row_entry(const lease_row_t *row, const base_map_t *by_rank, int rank)
     for (unsigned i = 0; i < row->n_leases; i++)
         if (row->leases[i].rank == rank) return (int)i;
     return -1;
-}
-
-/* Room for one more; NULL without memory. */
-static void *with_room(void *items, unsigned n, unsigned *cap, size_t size)
-{
-    if (n < *cap) return items;
-    unsigned more = *cap > 0 ? *cap * 2 : 4;
-    void *grown = realloc(items, more * size);
-    if (grown != NULL) *cap = more;
-    return grown;
 }
 
 /* Entry i may be found where it is now. */
@@ -56,7 +48,7 @@ lease_t *lease_row_on(lease_row_t *row, base_map_t *by_rank, int rank)
 {
     int entry = lease_row_entry(row, by_rank, rank);
     if (entry >= 0) return &row->leases[entry];
-    lease_t *leases = with_room(row->leases, row->n_leases, &row->cap_leases, sizeof *leases);
+    lease_t *leases = base_array_room(row->leases, row->n_leases, &row->cap_leases, sizeof *leases);
     if (leases == NULL) return NULL;
     row->leases = leases;
     unsigned i = row->n_leases;
@@ -91,7 +83,7 @@ unsigned lease_row_worst(lease_row_t *row)
 void lease_row_note_dirty(lease_row_t *row, int rank)
 {
     if (row->whole || (row->n_dirty > 0 && row->dirty[row->n_dirty - 1] == rank)) return;
-    int32_t *dirty = with_room(row->dirty, row->n_dirty, &row->cap_dirty, sizeof *dirty);
+    int32_t *dirty = base_array_room(row->dirty, row->n_dirty, &row->cap_dirty, sizeof *dirty);
     if (dirty == NULL) {
         row->whole = true;
         return;

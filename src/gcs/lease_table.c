@@ -5,6 +5,7 @@
  *   row     found by holder, group and strategy */
 #include "lease_table.h"
 
+#include "array.h"
 #include "error.h"
 #include "map.h"
 
@@ -70,16 +71,6 @@ void lease_table_destroy(lease_table_t *table)
     free(table->changed);
     free(table->scratch);
     free(table);
-}
-
-/* Room for one more in an array of pointers or structs; NULL without memory. */
-static void *with_room(void *items, unsigned n, unsigned *cap, size_t size)
-{
-    if (n < *cap) return items;
-    unsigned more = *cap > 0 ? *cap * 2 : 4;
-    void *grown = realloc(items, more * size);
-    if (grown != NULL) *cap = more;
-    return grown;
 }
 
 static int no_memory(void)
@@ -237,7 +228,7 @@ static group_t *group_of(lease_table_t *table, const node_shape_t *shape)
             group_free(table->groups[i]);
             table->groups[i--] = table->groups[--table->n_groups];
         }
-    group_t **groups = with_room(table->groups, table->n_groups, &table->cap_groups, sizeof *groups);
+    group_t **groups = base_array_room(table->groups, table->n_groups, &table->cap_groups, sizeof *groups);
     if (groups == NULL) return NULL;
     table->groups = groups;
     group = calloc(1, sizeof *group);
@@ -256,7 +247,7 @@ static group_t *group_of(lease_table_t *table, const node_shape_t *shape)
 static bool reserve_id(lease_table_t *table, group_t *group, uint32_t id)
 {
     unsigned cap = table->cap_ids;
-    lease_row_t **rows = with_room(table->rows, id, &table->cap_ids, sizeof *rows);
+    lease_row_t **rows = base_array_room(table->rows, id, &table->cap_ids, sizeof *rows);
     if (rows == NULL) return false;
     table->rows = rows;
     if (table->cap_ids != cap) memset(rows + cap, 0, (table->cap_ids - cap) * sizeof *rows);
@@ -268,7 +259,7 @@ static bool reserve_id(lease_table_t *table, group_t *group, uint32_t id)
         if (changed == NULL || free_ids == NULL) return false;
         table->cap_changed = table->cap_ids;
     }
-    lease_row_t **shared = with_room(group->shared, group->n_rows, &group->cap_shared, sizeof *shared);
+    lease_row_t **shared = base_array_room(group->shared, group->n_rows, &group->cap_shared, sizeof *shared);
     if (shared == NULL) return false;
     group->shared = shared;
     return base_order_reserve(&group->order, id + 1) == MRAY_OK;

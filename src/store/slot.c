@@ -69,6 +69,17 @@ mray_ref slot_ref(const ep_t *ep, sid_t sid)
                       .epoch = ep->node->epoch};
 }
 
+/* What a free slot is to hold, but for the words that say so. */
+static void begin(const ep_t *ep, slot_t *slot, slot_kind_t as_kind, uint8_t as_dtype, uint8_t as_ndim, uint32_t n_bytes)
+{
+    slot_set(slot, kind, (uint8_t)as_kind);
+    slot_set(slot, dtype, as_dtype);
+    slot_set(slot, ndim, as_ndim);
+    slot_set(slot, creator_index, (uint8_t)(ep->gid & 0xff));
+    slot_set(slot, bytes, n_bytes);
+    memset(&slot->u, 0, sizeof slot->u);
+}
+
 sid_t slot_alloc(ep_t *ep, uint32_t n)
 {
     uint32_t index = pool_alloc_run(&ep->slots, n);
@@ -86,13 +97,8 @@ sid_t slot_alloc(ep_t *ep, uint32_t n)
         atomic_store_explicit(&slot->waiters, 0, memory_order_relaxed);
         atomic_store_explicit(&slot->state, SLOT_PENDING, memory_order_relaxed);
         atomic_store_explicit(&slot->gen, gen, memory_order_relaxed);
-        slot_set(slot, kind, SLOT_KIND_NONE);
-        slot_set(slot, dtype, 0);
-        slot_set(slot, ndim, 0);
-        slot_set(slot, creator_index, (uint8_t)(ep->gid & 0xff));
-        slot_set(slot, bytes, 0);
+        begin(ep, slot, SLOT_KIND_NONE, 0, 0, 0);
         atomic_store_explicit(&slot->mark, 0, memory_order_relaxed);
-        memset(&slot->u, 0, sizeof slot->u);
         atomic_store_explicit(&slot->rc, SLOT_RC_USED | SLOT_RC_CREATOR | SLOT_RC_PRODUCER, memory_order_release);
     }
     return first;
@@ -107,12 +113,7 @@ sid_t slot_alloc_ready(ep_t *ep, uint8_t dtype, uint8_t ndim, const void *value,
     atomic_thread_fence(memory_order_release); /* as in slot_alloc() */
     atomic_store_explicit(&slot->waiters, SLOT_WAITERS_DONE, memory_order_relaxed);
     atomic_store_explicit(&slot->state, SLOT_READY, memory_order_relaxed);
-    slot_set(slot, kind, SLOT_KIND_INLINE);
-    slot_set(slot, dtype, dtype);
-    slot_set(slot, ndim, ndim);
-    slot_set(slot, creator_index, (uint8_t)(ep->gid & 0xff));
-    slot_set(slot, bytes, bytes);
-    memset(&slot->u, 0, sizeof slot->u);
+    begin(ep, slot, SLOT_KIND_INLINE, dtype, ndim, bytes);
     memcpy(slot->u.value, value, bytes);
     atomic_store_explicit(&slot->mark, ep->node->multi_node ? slot_checksum(slot) : 0, memory_order_relaxed);
     /* Until here the slot was free, so there is no step at which a death could leave it half made. */
@@ -257,6 +258,12 @@ bool slot_drop_own(ep_t *ep, sid_t sid)
 void slot_change(ep_t *ep, sid_t sid, rc_op_t op)
 {
     (void)change_with_record(ep, sid, op, 0, 0, false);
+}
+
+void slot_give_back(ep_t *ep, sid_t sid)
+{
+    slot_change(ep, sid, RC_DROP_PRODUCER);
+    slot_change(ep, sid, RC_DROP_CREATOR);
 }
 
 void slot_hold_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit)

@@ -49,6 +49,8 @@ void slot_set_producer(slot_t *slot, rid_t rid);
 
 /* One change of the holds; the last hold dropped destroys the slot and its payload. */
 void slot_change(ep_t *ep, sid_t sid, rc_op_t op);
+/* A slot from slot_alloc() that nobody was told of: both its holds. */
+void slot_give_back(ep_t *ep, sid_t sid);
 /* The same while the change of record rid's held bit belongs to it. */
 void slot_hold_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit);
 void slot_drop_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit);

@@ -79,6 +79,11 @@ check_file check_file_of(const char *name);
 long check_mark(check_file file);
 long check_marks(check_file file);
 
+/* /proc/<pid>/<name> as text; bytes read, 0 if there is no such process. */
+size_t check_read_proc(const char *pid, const char *name, char *buf, size_t n);
+/* Is the process of the same run as this one? By the mark that tests/run_mpi.sh puts into the environment: as it was when the program started. */
+bool check_is_of_run(const char *pid);
+
 double check_seconds(void);
 /* MRAY_TEST_SEED, or a new one; printed. */
 uint64_t check_seed(void);

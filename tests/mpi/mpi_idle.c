@@ -4,7 +4,6 @@
 #include "check.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,29 +11,8 @@
 
 MRAY_TASK(int64_t, square, int64_t, x) { return x * x; }
 
-static size_t read_file(const char *pid, const char *name, char *buf, size_t n)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%.16s/%s", pid, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, buf, n - 1) : 0;
-    if (fd >= 0) close(fd);
-    buf[got > 0 ? got : 0] = 0;
-    return got > 0 ? (size_t)got : 0;
-}
-
-/* Has the process the mark of this run? Its environment is what it was when its program started. */
-static bool has_mark(const char *pid, const char *mark)
-{
-    static char environment[65536];
-    size_t n = read_file(pid, "environ", environment, sizeof environment);
-    for (const char *p = environment; p < environment + n; p += strlen(p) + 1)
-        if (strcmp(p, mark) == 0) return true;
-    return false;
-}
-
 /* Ticks used by the processes of the job whose program is this one: ranks, zygotes, workers. */
-static unsigned long long job_ticks(const char *mark, const char *program, int *n_processes)
+static unsigned long long job_ticks(const char *program, int *n_processes)
 {
     unsigned long long sum = 0;
     DIR *proc = opendir("/proc");
@@ -45,8 +23,8 @@ static unsigned long long job_ticks(const char *mark, const char *program, int *
         if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
         snprintf(path, sizeof path, "/proc/%.16s/exe", entry->d_name);
         ssize_t n = readlink(path, exe, sizeof exe - 1);
-        if (n <= 0 || (exe[n] = 0, strcmp(exe, program) != 0) || !has_mark(entry->d_name, mark)) continue;
-        read_file(entry->d_name, "stat", stat, sizeof stat);
+        if (n <= 0 || (exe[n] = 0, strcmp(exe, program) != 0) || !check_is_of_run(entry->d_name)) continue;
+        check_read_proc(entry->d_name, "stat", stat, sizeof stat);
         const char *after_name = strrchr(stat, ')');
         if (after_name == NULL || sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2) continue;
         sum += user + system;
@@ -58,12 +36,11 @@ static unsigned long long job_ticks(const char *mark, const char *program, int *
 
 int main(int argc, char **argv)
 {
-    char mark[256], program[4096];
+    char program[4096];
     if (getenv("MRAY_TEST_ID") == NULL) {
         fprintf(stderr, "mpi_idle: run it by tests/run_mpi.sh, which marks the processes of the job\n");
         return 2;
     }
-    snprintf(mark, sizeof mark, "MRAY_TEST_ID=%s", getenv("MRAY_TEST_ID"));
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     program[length > 0 ? length : 0] = 0;
     check_init(&argc, &argv, NULL);
@@ -76,14 +53,14 @@ int main(int argc, char **argv)
 
     int n_before, n_after;
     double seconds = check_seconds();
-    unsigned long long ticks = job_ticks(mark, program, &n_before);
+    unsigned long long ticks = job_ticks(program, &n_before);
     void *data;
     mray_ref gate;
     CHECK_OK(mray_create(8, (mray_type){.dtype = MRAY_INT64, .size = 8}, NULL, &data, &gate));
     mray_ref waiting = mray_remote(square, gate);
     int64_t x = 0;
     CHECK_STATUS(mray_get_timeout(waiting, &x, 3000000000), MRAY_ERR_TIMEOUT); /* three idle seconds, with the driver in a get */
-    unsigned long long used = job_ticks(mark, program, &n_after) - ticks;
+    unsigned long long used = job_ticks(program, &n_after) - ticks;
     seconds = check_seconds() - seconds;
     double percent = 100.0 * (double)used / (double)sysconf(_SC_CLK_TCK) / seconds;
     printf("%d processes, %.2f%% of a core\n", n_after, percent);

@@ -11,7 +11,6 @@
 #include "dag.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,7 +19,6 @@
 #include <unistd.h>
 
 enum { MAX_WORKERS = 1024, MAX_BEHIND = 8 };
-static const char MARK[] = "MRAY_TEST_ID=";
 
 static struct {
     pthread_mutex_t lock;
@@ -32,27 +30,11 @@ static struct {
     int n_killed, n_done;
 } killer = {.lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER};
 
-static size_t read_file(const char *pid, const char *name, char *buf, size_t n)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%.16s/%s", pid, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, buf, n - 1) : 0;
-    if (fd >= 0) close(fd);
-    buf[got > 0 ? got : 0] = 0;
-    return got > 0 ? (size_t)got : 0;
-}
-
 static bool is_ours(const char *pid)
 {
-    static char environment[65536];
     char comm[32];
-    read_file(pid, "comm", comm, sizeof comm);
-    if (strcmp(comm, "mray-worker\n") != 0) return false;
-    size_t n = read_file(pid, "environ", environment, sizeof environment);
-    for (const char *p = environment; p < environment + n; p += strlen(p) + 1)
-        if (strncmp(p, MARK, sizeof MARK - 1) == 0) return strcmp(p + sizeof MARK - 1, getenv("MRAY_TEST_ID")) == 0;
-    return false;
+    check_read_proc(pid, "comm", comm, sizeof comm);
+    return strcmp(comm, "mray-worker\n") == 0 && check_is_of_run(pid);
 }
 
 /* Living workers of this job. */
