@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "crew.h"
+#include "drive.h"
 #include "error.h"
 #include "functions.h"
 #include "heartbeat.h"
@@ -18,7 +19,6 @@
 #include "object.h"
 #include "standby.h"
 #include "upcalls.h"
-#include "wait.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,31 +69,17 @@ ep_t *session_endpoint(const char *what)
     return ep;
 }
 
-/* MPI may allow the initialising thread only. The others wait for it, as those of worker processes do. */
+/* MPI may allow the initialising thread only. */
 static bool may_drive(const session_t *s, const ep_t *ep)
 {
     return ep == s->main_ep || !s->node->multi_node || !net_info(s->net)->one_thread;
-}
-
-static bool drive(ep_t *ep, uint64_t *sleep_ns_p)
-{
-    agent_t *agent = session_now->agent;
-    if (!may_drive(session_now, ep)) return false;
-    if (pthread_mutex_trylock(&agent->lock) != 0) {
-        *sleep_ns_p = 100000; /* the helper is at it */
-        return false;
-    }
-    int n = agent_round(agent);
-    pthread_mutex_unlock(&agent->lock);
-    *sleep_ns_p = 20000;
-    return n > 0;
 }
 
 /* ---- start ---- */
 
 static void undo(session_t *s)
 {
-    wait_set_progress(NULL);
+    drive_install(NULL);
     if (s->main_ep != NULL) ep_close(s->main_ep);
     ep_self = NULL;
     agent_destroy(s->agent);
@@ -126,7 +112,7 @@ static int start_agent(session_t *s)
     if (status == MRAY_OK) status = ep_open(s->node, SEG_EP_MAIN, EP_KIND_USER, false, &s->main_ep);
     if (status != MRAY_OK) return status;
     ep_self = s->main_ep;
-    if (s->node->multi_node) wait_set_progress(drive);
+    drive_install(s->agent);
     return MRAY_OK;
 }
 

@@ -4,6 +4,7 @@
 #include "actors.h"
 #include "clock.h"
 #include "crew.h"
+#include "drive.h"
 #include "error.h"
 #include "head.h"
 #include "heartbeat.h"
@@ -292,7 +293,7 @@ int agent_round(agent_t *agent)
     return n;
 }
 
-static bool something_waits(const agent_t *agent)
+bool agent_has_news(const agent_t *agent)
 {
     return !ep_inbox_empty(agent->ep->sh) || atomic_load(&agent->ep->seg->hdr->balance) != 0 ||
            atomic_load(&agent->ep->seg->hdr->crowded) != 0 || crew_has_news(agent->crew) ||
@@ -304,11 +305,25 @@ static void sleep_until_woken(agent_t *agent, uint64_t limit_ns)
 {
     uint64_t nap_ns = atomic_load_explicit(&agent->nap_ns, memory_order_relaxed);
     if (limit_ns > nap_ns) limit_ns = nap_ns;
+    atomic_store(&agent->parked, true);
     ep_sleep_prepare(agent->ep);
-    if (something_waits(agent))
+    if (agent_has_news(agent))
         ep_sleep_cancel(agent->ep);
     else
         ep_sleep(agent->ep, limit_ns);
+    atomic_store(&agent->parked, false);
+}
+
+/* A thread that waits makes the rounds. */
+static void keep_out(agent_t *agent)
+{
+    atomic_store(&agent->parked, true); /* seq_cst: before the look at the driver, which sets that aside and then looks here */
+    if (drive_is_at_it(agent) && !atomic_load(&agent->stop)) {
+        ep_sleep_prepare(agent->ep);
+        ep_sleep(agent->ep, DRIVE_HELPER_NAP_NS);
+    }
+    atomic_store(&agent->parked, false);
+    idle_reset(&agent->ladder);
 }
 
 void agent_serve(agent_t *agent)
@@ -316,6 +331,10 @@ void agent_serve(agent_t *agent)
     /* Pages for the first tasks and objects, while nobody waits for them yet: a first touch costs a microsecond and more a page. */
     seg_prefault(agent->ep->seg, 2 << 20, 4 << 20, 4 << 20);
     while (!atomic_load_explicit(&agent->stop, memory_order_acquire)) {
+        if (drive_is_at_it(agent)) {
+            keep_out(agent);
+            continue;
+        }
         pthread_mutex_lock(&agent->lock);
         int n = agent_round(agent);
         bool busy = agent->node->multi_node && net_busy(agent->net);
@@ -328,7 +347,11 @@ void agent_serve(agent_t *agent)
             sleep_until_woken(agent, heartbeat_nap_ns(agent->heartbeat)); /* nothing but a dead zygote and a sign of life needs a look */
             continue;
         }
-        agent->ladder.may_spin = ep_may_spin(agent->ep);
+        if (drive_has_driver(agent)) { /* asleep; it polls when it wakes */
+            sleep_until_woken(agent, IDLE_MAX_SLEEP_NS);
+            continue;
+        }
+        (void)ep_note_cpu(agent->ep);
         idle_step_t step = idle_next(&agent->ladder, base_clock_ns(), busy);
         if (step.kind == IDLE_SLEEP)
             sleep_until_woken(agent, step.sleep_ns);

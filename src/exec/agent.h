@@ -41,6 +41,8 @@ typedef struct agent {
     uint8_t *heard;   /* rank 0: by rank, a message came */
     rid_t backlog_head, backlog_tail; /* ready tasks that found no worker */
     idle_ladder_t ladder;
+    _Atomic uint32_t driver;  /* drive.h: the endpoint that makes rounds while it waits */
+    _Atomic bool parked;      /* agent_serve() sleeps */
     _Atomic uint64_t nap_ns; /* how long it may sleep, as the last round found */
     _Atomic bool stop;   /* the session ends: agent_serve() returns */
     uint8_t *lost;       /* by rank: given up as dead (lost.h) */
@@ -61,6 +63,8 @@ int agent_create(node_t *node, net_t *net, agent_t **agent_p);
 void agent_destroy(agent_t *agent);
 /* One round; returns how many things it did. With the lock. */
 int agent_round(agent_t *agent);
+/* Something waits for a round that nobody may have been woken for. */
+bool agent_has_news(const agent_t *agent);
 /* Rounds until agent->stop; sleeps in between. */
 void agent_serve(agent_t *agent);
 /* agent_serve() in a thread of its own. Errors: SYSTEM. */

@@ -2,6 +2,7 @@
 #include "request.h"
 
 #include "clock.h"
+#include "drive.h"
 #include "error.h"
 #include "log.h"
 #include "object.h"
@@ -25,18 +26,24 @@ int request_call_sized(ep_t *ep, control_type_t type, void *body, uint32_t bytes
 {
     uint64_t deadline = 0;
     sid_t sid;
+    int status;
     while ((sid = slot_alloc(ep, 1)) == 0)
         if (!submit_wait_for_room(ep, &deadline)) return base_error(MRAY_ERR_LIMIT, "no object slot became free for a request; release refs");
     mray_ref reply = slot_ref(ep, sid);
     memcpy(body, &reply, sizeof reply);
-    while (route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), type, body, bytes) != MRAY_OK)
+    bool drives = drive_before_push(ep);
+    while ((status = route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), type, body, bytes)) != MRAY_OK) {
+        if (drives) drive_after_push();
+        drives = false;
         if (!submit_wait_for_room(ep, &deadline)) {
             slot_give_back(ep, sid);
             return base_error(MRAY_ERR_LIMIT, "too many tasks are unfinished to ask the agent; wait for some");
         }
+    }
+    if (drives) drive_after_push();
     (void)wait_slots(ep, &sid, 1, 1, BASE_FOREVER);
     mray_view view;
-    int status = object_look(ep, slot_at(ep, sid), &view);
+    status = object_look(ep, slot_at(ep, sid), &view);
     if (status == MRAY_OK) *got_p = (uint32_t)view.size;
     if (status == MRAY_OK && view.size > answer_bytes)
         status = base_error(MRAY_ERR_BUFFER_TOO_SMALL, "the answer has %zu bytes, the buffer %u", view.size, answer_bytes);

@@ -7,6 +7,7 @@
 #include "args.h"
 #include "clock.h"
 #include "control.h"
+#include "drive.h"
 #include "error.h"
 #include "functions.h"
 #include "node_table.h"
@@ -359,6 +360,8 @@ int submit_call(ep_t *ep, const submit_kind_t *kind, const mray_function *f, con
         plan_fini(ep, &plan);
         if (!ready) return MRAY_OK;
     }
+    bool drives = drive_before_push(ep);
     route_ready(ep, rid);
+    if (drives) drive_after_push();
     return MRAY_OK;
 }

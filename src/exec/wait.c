@@ -16,11 +16,11 @@ enum {
     MAX_SEARCH_DEPTH = 16, /* arguments of arguments looked at for something to run */
 };
 
-static wait_progress_fn progress;
+static const wait_progress_t *progress;
 
-void wait_set_progress(wait_progress_fn fn)
+void wait_set_progress(const wait_progress_t *table)
 {
-    progress = fn;
+    progress = table;
 }
 
 /* What runs inside a get shares the fate of the process: if it crashes, so does the task that waits. That one is then run again without
@@ -155,14 +155,16 @@ size_t wait_slots(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t d
     uint32_t kind = atomic_load_explicit(&ep->sh->kind, memory_order_relaxed);
     bool worker = kind == EP_KIND_WORKER && run_current != NULL, actor = kind == EP_KIND_ACTOR;
     bool drives = progress != NULL && !worker && !actor && !ep->mortal, blocked = false;
-    bool spin = n == 1 && ep_may_spin(ep);
+    bool spin = n == 1 && !drives && ep_may_spin(ep);
     bool circles = run_current != NULL && (worker || actor) && need == n && deadline_ns == BASE_FOREVER;
     cycle_wait_t cycle = {0};
+    idle_ladder_t ladder;
+    idle_init(&ladder, false);
     for (uint32_t turn = 0;; turn++) {
         if ((ready = count_ready(ep, sids, n, need)) >= need) break;
         if (worker && may_help(ep) && help_with_any(ep, sids, n)) continue;
         uint64_t max_sleep_ns = BASE_FOREVER;
-        if (drives && progress(ep, &max_sleep_ns)) continue;
+        if (drives && progress->turn_fn(ep, &ladder, &max_sleep_ns) && (deadline_ns == BASE_FOREVER || base_clock_ns() < deadline_ns)) continue;
         if (spin && turn < SPIN_TURNS) {
             base_cpu_relax();
             continue;
@@ -178,6 +180,7 @@ size_t wait_slots(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t d
         if (circles && (circle = cycle_look(ep, &cycle, first_pending(ep, sids, n), &max_sleep_ns))) break;
         sleep_once(ep, sids, n, need, deadline_ns, max_sleep_ns, worker);
     }
+    if (drives) progress->end_fn(ep);
     cycle_end(ep, &cycle);
     if (blocked) worker_unblock(ep);
     closed_a_circle = circle; /* tasks that ran inside this wait had waits of their own */

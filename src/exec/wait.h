@@ -2,6 +2,7 @@
 #ifndef MRAY_EXEC_WAIT_H
 #define MRAY_EXEC_WAIT_H
 
+#include "idle.h"
 #include "slot.h"
 
 /* Wait until `need` of n slots are ready, or deadline_ns (base_clock_ns) passes. Returns how many were seen ready. Inside a task: runs what it
@@ -15,9 +16,12 @@ int wait_failure(const char *what);
  * calls to the waiting actor itself. */
 int wait_check_cycle(const ep_t *ep, const char *what, const sid_t *sids, size_t n, size_t need);
 
-/* How an endpoint that may drive the network does so while it waits: returns true if something happened, and sets how long
- * it may sleep at most. NULL on one node. */
-typedef bool (*wait_progress_fn)(ep_t *ep, uint64_t *sleep_ns_p);
-void wait_set_progress(wait_progress_fn fn);
+/* How an endpoint that may drive the network does so while it waits (drive.h). turn_fn returns true if the wait should look again at once, else it may set how
+ * long to sleep at most; end_fn comes when the wait ends. NULL on one node. */
+typedef struct {
+    bool (*turn_fn)(ep_t *ep, idle_ladder_t *ladder, uint64_t *sleep_ns_p);
+    void (*end_fn)(ep_t *ep);
+} wait_progress_t;
+void wait_set_progress(const wait_progress_t *progress);
 
 #endif

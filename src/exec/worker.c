@@ -9,8 +9,11 @@
 #include "run.h"
 #include "runq.h"
 
+#include <sched.h>
+
 enum {
     SPIN_TURNS = 4000,  /* some 40 us of looking at the inbox before sleeping, where a core is free for it */
+    YIELD_TURNS = 16,   /* what a yield takes */
     HAND_ON_AT_A_TIME = 32,
 };
 
@@ -152,14 +155,24 @@ static bool has_work(const ep_t *ep)
            atomic_load_explicit(&ep->seg->hdr->stop, memory_order_relaxed) != 0;
 }
 
+static void spin(const ep_t *ep)
+{
+    bool yields = ep->node->multi_node; /* agents poll there, perhaps on this core: those of another "host" of this machine are not seen here */
+    for (int i = 0; i < SPIN_TURNS && !has_work(ep); i += yields ? YIELD_TURNS : 1) {
+        if (yields)
+            sched_yield();
+        else
+            base_cpu_relax();
+    }
+}
+
 static void idle(ep_t *ep)
 {
     seg_header_t *h = ep->seg->hdr;
     ep_mask_set(h->idle_mask, ep->gid);
     /* Made a worker in its predecessor's place while it joined as a spare one: it is one worker, not two. */
     if (ep_mask_has(h->worker_mask, ep->gid) && ep_mask_has(h->spare_mask, ep->gid)) ep_mask_clear(h->spare_mask, ep->gid);
-    bool spin = ep_may_spin(ep);
-    for (int i = 0; spin && i < SPIN_TURNS && !has_work(ep); i++) base_cpu_relax();
+    if (ep_may_spin(ep)) spin(ep);
     if (!has_work(ep)) {
         ask_for_backlog(ep);
         ask_for_balance(ep);

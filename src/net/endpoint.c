@@ -141,11 +141,12 @@ void ep_wake_all(const node_t *node)
 void ep_sleep_prepare(ep_t *ep)
 {
     ep_mask_clear(ep->seg->hdr->awake_mask, ep->gid);
-    atomic_store(&ep->sh->asleep, 1); /* seq_cst: before the caller's second look */
+    atomic_store(&ep->sh->asleep, 1);
+    atomic_thread_fence(memory_order_seq_cst); /* before the caller's second look, whose loads are relaxed */
 }
 
 /* -1, which meets no other, where the kernel does not say. */
-static int note_cpu(const ep_t *ep)
+int ep_note_cpu(const ep_t *ep)
 {
     int cpu = sched_getcpu();
     if (atomic_load_explicit(&ep->sh->cpu, memory_order_relaxed) != cpu) atomic_store_explicit(&ep->sh->cpu, cpu, memory_order_relaxed);
@@ -154,7 +155,7 @@ static int note_cpu(const ep_t *ep)
 
 void ep_sleep_cancel(ep_t *ep)
 {
-    (void)note_cpu(ep);
+    (void)ep_note_cpu(ep);
     atomic_store(&ep->sh->asleep, 0);
     ep_mask_set(ep->seg->hdr->awake_mask, ep->gid);
 }
@@ -182,7 +183,7 @@ static bool shares_cpu(const ep_t *ep, int cpu)
 bool ep_may_spin(const ep_t *ep)
 {
     const node_t *node = ep->node;
-    int awake = 0, own = 0, cpu = note_cpu(ep);
+    int awake = 0, own = 0, cpu = ep_note_cpu(ep);
     for (int r = 0; r < node->n_node_ranks; r++) {
         int here = 0;
         for (int w = 0; w < SEG_MASK_WORDS; w++)

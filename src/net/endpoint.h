@@ -156,6 +156,8 @@ void ep_sleep_prepare(ep_t *ep);
 void ep_sleep(ep_t *ep, uint64_t timeout_ns);
 void ep_sleep_cancel(ep_t *ep);
 
+/* For ep_may_spin() of others: where this thread runs. */
+int ep_note_cpu(const ep_t *ep);
 /* True while spinning takes no CPU from a runnable thread: no more threads are awake than there are CPUs for them, on the node and, since a launcher
  * may have bound each rank to few, in this rank; and the kernel has put none of the others where this one runs. */
 bool ep_may_spin(const ep_t *ep);

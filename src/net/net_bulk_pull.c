@@ -350,7 +350,8 @@ static void pull_start(net_bulk_path_t *path, net_get_t *get)
 static int pull_poll(net_bulk_path_t *path)
 {
     pull_t *pull = (pull_t *)path;
-    int n = net_channel_receive(pull->channel);
+    int n = net_channel_has_unsent(pull->channel) ? net_channel_send(pull->channel) : 0; /* before the looks */
+    n += net_channel_receive(pull->channel);
     if (pull->n_streams > 0) n += reap_recvs(pull);
     if (pull->small.head || pull->large.head) start_queued(pull);
     if (pull->n_sends > 0) reap_sends(pull);

@@ -251,6 +251,11 @@ int net_channel_send(net_channel_t *channel)
     return n;
 }
 
+bool net_channel_has_unsent(const net_channel_t *channel)
+{
+    return channel->n_active > 0;
+}
+
 bool net_channel_busy(const net_channel_t *channel)
 {
     return channel->n_active > 0 || channel->n_open > 0;
@@ -303,7 +308,7 @@ int net_channel_receive(net_channel_t *channel)
             n += dispatch(channel, slot, channel->order.slots[slot].src);
             repost(channel, slot);
         }
-        if (n_taken == 0) break;
+        if (n_taken == 0 || n_done < RECV_SLOTS) break; /* if more is there, it waits for the next poll: a look costs a system call */
     }
     return n;
 }

@@ -31,6 +31,8 @@ int net_channel_reserve(net_channel_t *channel, int dst, uint16_t type, uint16_t
 int net_channel_send(net_channel_t *channel);
 int net_channel_receive(net_channel_t *channel);
 
+/* True while a packet is unsent. */
+bool net_channel_has_unsent(const net_channel_t *channel);
 /* True while a packet is unsent, or MPI still has it. */
 bool net_channel_busy(const net_channel_t *channel);
 

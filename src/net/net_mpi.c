@@ -110,7 +110,13 @@ static void item_arrived(void *ctx, int src, const net_item_t *item, const void 
 static int mpi_poll(net_t *net)
 {
     net_mpi_t *mpi = (net_mpi_t *)net;
-    int n = mpi->items ? net_channel_receive(mpi->items) : 0;
+    int n = 0, n_items = 0;
+    /* Each look is a system call: what is to go out goes before them, and where items came their handlers' users look first. */
+    if (mpi->items && net_channel_has_unsent(mpi->items)) n += net_channel_send(mpi->items);
+    if (mpi->items) n_items = net_channel_receive(mpi->items);
+    n += n_items;
+    mpi->bulk_waits = n_items > 0 && !mpi->bulk_waits;
+    if (mpi->bulk_waits) return n + net_channel_send(mpi->items);
     return n + net_mpi_progress(mpi);
 }
 

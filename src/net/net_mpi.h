@@ -20,6 +20,7 @@ typedef struct {
     uint64_t *segment_bytes;    /* of every rank; NULL before net_attach_segment() */
     net_bulk_path_t *paths[3];  /* by net_bulk_t; NULL: not in use */
     bool probing;               /* waits do not sleep */
+    bool bulk_waits;            /* the bulk paths were left out of the last poll */
     bool closing;               /* items are taken and dropped */
 } net_mpi_t;
 
