@@ -84,6 +84,7 @@ static void undo(session_t *s)
     ep_self = NULL;
     agent_destroy(s->agent);
     topo_unload(s->topo);
+    timeline_close(&s->timeline);
     node_destroy(s->node);
     seg_close_fd(&s->name);
     free(s);
@@ -113,6 +114,7 @@ static int start_agent(session_t *s)
     if (status != MRAY_OK) return status;
     ep_self = s->main_ep;
     drive_install(s->agent);
+    if (s->timeline.on) timeline_attach(&s->timeline, s->agent);
     return MRAY_OK;
 }
 
@@ -143,16 +145,19 @@ static int start(session_t *s, const mray_init_opts *opts)
     if (s->config.print_config && net_info(s->net)->rank == 0) config_print(&s->config, stderr);
     int status = agree(s, functions_build());
     if (status == MRAY_OK) status = agree(s, session_compare_programs(s));
+    if (status == MRAY_OK) status = agree(s, session_open_timeline(s));
+    if (status == MRAY_OK) status = session_agree_on_timeline(s);
     if (status == MRAY_OK) status = agree(s, session_divide_cores(s, opts));
     if (status == MRAY_OK) status = agree(s, session_count_gpus(s));
     if (status == MRAY_OK) status = session_make_segment(s, opts, &description);
     if (status == MRAY_OK) status = agree(s, start_agent(s));
-    if (status == MRAY_OK) status = net_attach_segment(s->net, s->node->segs[s->node->node_rank].rw, s->node->segs[s->node->node_rank].bytes);
+    if (status == MRAY_OK) status = net_attach_segment(s->net, s->node->segs[s->node->node_rank].rw, s->node->segs[s->node->node_rank].hdr->trace_off);
     if (status == MRAY_OK) {
         session_say_hello(s);
         status = agree(s, session_start_workers(s, zygote, &description));
     }
     if (status == MRAY_OK) session_await_hellos(s);
+    if (status == MRAY_OK && s->timeline.on) timeline_start(&s->timeline);
     seg_close_fd(&s->name); /* all have it mapped: nothing in the system names it any more */
     return status;
 }
@@ -325,6 +330,7 @@ static void end_broken_session(session_t *s)
 {
     bool waits = !s->embedded && s->node->rank != 0;
     log_warn("the session ends without the ranks that were lost; another one cannot follow in this process");
+    timeline_finish_alone(&s->timeline);
     broken = s->net;
     undo(s);
     while (waits) pause();
@@ -341,6 +347,7 @@ static void end_session(session_t *s)
     }
     /* Segments are read by other ranks until all have come here. */
     (void)net_barrier(s->net);
+    timeline_finish(&s->timeline);
     close_and_undo(s);
     if (world) stand_by();
 }

@@ -7,6 +7,7 @@
 #include "net.h"
 #include "node.h"
 #include "node_table.h"
+#include "timeline.h"
 #include "topo.h"
 #include "zygote.h"
 
@@ -25,6 +26,8 @@ typedef struct {
     bool threads;     /* worker mode */
     bool embedded;    /* the caller's communicator: every rank returns from init */
     int total_workers;
+    timeline_t timeline;   /* on: MRAY_TRACE of rank 0 */
+    uint32_t trace_slots;  /* events of each worker's ring, as rank 0 has it */
     node_hello_t has; /* what this rank has, for the node table */
 } session_t;
 
@@ -38,6 +41,9 @@ ep_t *session_endpoint(const char *what);
 int session_make_segment(session_t *s, const mray_init_opts *opts, node_description_t *description);
 int session_divide_cores(session_t *s, const mray_init_opts *opts);
 int session_compare_programs(session_t *s);
+/* Rank 0's settings count: all ranks keep a trace or none does. */
+int session_open_timeline(session_t *s);
+int session_agree_on_timeline(session_t *s);
 /* From options and environment: before MPI starts, so that a mistake is said on every rank and costs nothing. */
 int session_read_resources(session_t *s, const mray_init_opts *opts);
 /* What else the rank has, once its cores are divided. */

@@ -70,6 +70,27 @@ int session_compare_programs(session_t *s)
     return status;
 }
 
+/* ---- the timeline ---- */
+
+int session_open_timeline(session_t *s)
+{
+    const net_info_t *info = net_info(s->net);
+    if (info->rank != 0 || s->config.trace[0] == 0) return MRAY_OK;
+    s->trace_slots = trace_slots(s->config.trace_events);
+    return timeline_open(&s->timeline, s->config.trace, info->n_nodes);
+}
+
+int session_agree_on_timeline(session_t *s)
+{
+    uint32_t *all = calloc((size_t)net_info(s->net)->n_ranks, sizeof *all);
+    if (all == NULL) net_abort(s->net, 1);
+    int status = net_allgather(s->net, &s->trace_slots, sizeof s->trace_slots, all);
+    s->trace_slots = all[0];
+    s->timeline.on = s->trace_slots > 0;
+    free(all);
+    return status;
+}
+
 /* ---- cores ---- */
 
 static int wanted_workers(const session_t *s, const mray_init_opts *opts)
@@ -162,6 +183,8 @@ static int plan_segment(session_t *s, const mray_init_opts *opts, seg_config_t *
         return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_init: max_tasks and max_objects go up to %d", SEG_MAX_ITEMS - 64);
     config->max_blocks = (uint32_t)(blocks < MAX_BLOCKS_CAP ? blocks : MAX_BLOCKS_CAP);
     config->arena_meta_bytes = arena_metadata_bytes(store, config->max_blocks);
+    config->trace_slots = s->trace_slots;
+    config->trace_counter = s->trace_slots > 0 && base_ticks_usable();
     return MRAY_OK;
 }
 

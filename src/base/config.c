@@ -57,6 +57,10 @@ static const cfg_row_t rows[] = {
     {FIELD(print_binding), .variable = "MRAY_PRINT_BINDING", .kind = CFG_BOOL, .choices = bool_choices,
      .help = "1: print which cores each rank and worker is bound to"},
     {FIELD(print_config), .variable = "MRAY_PRINT_CONFIG", .kind = CFG_BOOL, .choices = bool_choices, .help = "1: print this table"},
+    {FIELD(trace), .variable = "MRAY_TRACE", .kind = CFG_TEXT, .unit = "a file's name",
+     .help = "where rank 0 writes the timeline of the session's tasks, for Perfetto or chrome://tracing; empty: no timeline"},
+    {FIELD(trace_events), .variable = "MRAY_TRACE_EVENTS", .kind = CFG_COUNT, .dflt = 65536, .min = 1024, .max = 16777216,
+     .help = "tasks of each worker that the timeline holds, the last ones, 40 bytes each; rounded up to a power of 2"},
     {FIELD(bind), .variable = "MRAY_BIND", .kind = CFG_BOOL, .dflt = 1, .choices = bool_choices,
      .help = "1: bind workers to cores where each can have its own"},
 };

@@ -24,6 +24,8 @@ typedef struct {
     uint64_t fake_node_ranks;  /* MRAY_FAKE_NODE_RANKS; 0: nodes are hosts */
     bool print_binding;        /* MRAY_PRINT_BINDING: 0 | 1 */
     bool print_config;         /* MRAY_PRINT_CONFIG: 0 | 1 */
+    const char *trace;         /* MRAY_TRACE: the timeline's file, or "" */
+    uint64_t trace_events;     /* MRAY_TRACE_EVENTS, default 65536, 1024 .. 16777216: of each worker */
     bool bind;                 /* MRAY_BIND, default 1: bind workers to cores where the share allows it */
 } config_t;
 

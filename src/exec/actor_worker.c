@@ -161,6 +161,7 @@ static void construct(actor_t *a, rid_t rid, record_t *rec)
     }
     if (held) (void)slot_drop_own(ep, ret);
     if (a->ends) return;
+    if (ep->trace != NULL) trace_rest(ep->trace);
     if (a->cls->on_start != NULL) a->cls->on_start(a->state);
     a->ready = true;
     run_all_held(a);
@@ -225,6 +226,7 @@ static bool has_work(const ep_t *ep)
 
 static void idle(ep_t *ep)
 {
+    if (ep->trace != NULL) trace_rest(ep->trace);
     bool spin = ep_may_spin(ep);
     for (int i = 0; spin && i < SPIN_TURNS && !has_work(ep); i++) base_cpu_relax();
     if (has_work(ep)) return;

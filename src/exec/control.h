@@ -42,6 +42,8 @@ typedef enum {
     CONTROL_RECALLED,     /* to the asker: those that could be are on their way */
     /* kv */
     CONTROL_KV,           /* to rank 0: put, get, remove */
+    /* obs/timeline.c */
+    CONTROL_TIMELINE,     /* between rank 0 and the first rank of another node, at a session's start and end: clocks, events */
     CONTROL_N,
 } control_type_t;
 

@@ -426,6 +426,7 @@ void recover_endpoint(agent_t *agent, uint16_t gid)
     uint64_t begin_ns = base_clock_ns();
     recover_describe(d->sh, d->how, sizeof d->how);
     atomic_store(&d->sh->inbox, INBOX_CLOSED);
+    trace_abandon(trace_ring_at(agent->ep->seg, gid & 0xff), 0); /* before its tasks may run again elsewhere */
     leave_masks(d);
     for (int p = 0; p < agent->node->n_node_ranks; p++) payload_recover(d->ep, p, gid);
     runq_recover(d->ep, gid);

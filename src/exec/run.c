@@ -249,7 +249,9 @@ int run_record(ep_t *ep, rid_t rid, record_t *rec, void *self)
     rid_t outer = atomic_load_explicit(&ep->sh->current, memory_order_relaxed);
     atomic_store_explicit(&ep->sh->current, rid, memory_order_relaxed);
     take_results(ep, rec);
+    if (ep->trace != NULL) trace_begin(ep->trace, rec);
     call_and_stage(&context);
+    if (ep->trace != NULL) trace_end(ep->trace, context.status);
     while (context.n_copies > 0) (void)slot_drop_own(ep, context.copies[--context.n_copies]);
     commit(ep, rec);
     run_finish(ep, rid, rec, false);

@@ -169,6 +169,7 @@ static void spin(const ep_t *ep)
 static void idle(ep_t *ep)
 {
     seg_header_t *h = ep->seg->hdr;
+    if (ep->trace != NULL) trace_rest(ep->trace);
     ep_mask_set(h->idle_mask, ep->gid);
     /* Made a worker in its predecessor's place while it joined as a spare one: it is one worker, not two. */
     if (ep_mask_has(h->worker_mask, ep->gid) && ep_mask_has(h->spare_mask, ep->gid)) ep_mask_clear(h->spare_mask, ep->gid);

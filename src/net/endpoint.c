@@ -49,6 +49,7 @@ int ep_open(node_t *node, unsigned index, ep_kind_t kind, bool mortal, ep_t **ep
     if (ep == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate an endpoint");
     *ep = (ep_t){.node = node, .seg = &node->segs[node->node_rank], .gid = ep_gid(node->node_rank, index), .mortal = mortal};
     ep->sh = ep_shared_at(node, ep->gid);
+    ep->trace = trace_ring_open(ep->seg, index);
     ep->rc_seq = atomic_load(&ep->sh->journal.rc_seq); /* goes on where an earlier user of this index stopped: marks in slots are not repeated */
     seg_header_t *h = ep->seg->hdr;
     int status = pool_cache_init(&ep->slots, ep->seg, &h->slots, slot_is_free, ep->gid);

@@ -19,6 +19,7 @@
 #include "pool.h"
 #include "record.h"
 #include "segment.h"
+#include "trace_ring.h"
 
 typedef enum { EP_UNUSED = 0, EP_STARTING, EP_RUNNING, EP_BLOCKED, EP_PARKED, EP_DEAD } ep_state_t;
 typedef enum { EP_KIND_NONE = 0, EP_KIND_AGENT, EP_KIND_USER, EP_KIND_WORKER, EP_KIND_ACTOR } ep_kind_t;
@@ -100,6 +101,7 @@ typedef struct ep {
     bool mortal;   /* may be killed without its rank: keeps the journal */
     uint32_t rc_seq, ledger_hint;
     pool_cache_t slots, records;
+    trace_ring_t *trace; /* NULL: the session keeps no trace */
     void *sched, *exec; /* the layers' own */
     void (*exec_fini_fn)(struct ep *ep); /* frees exec; NULL: nothing to free */
 } ep_t;

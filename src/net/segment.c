@@ -4,6 +4,7 @@
 #include "endpoint.h"
 #include "error.h"
 #include "record.h"
+#include "trace_ring.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +66,10 @@ static void lay_out(seg_header_t *h, const seg_config_t *config)
     off += config->arena_meta_bytes;
     h->arena_off = off = align_up(off, 2 << 20);
     h->arena_bytes = config->arena_bytes;
-    h->bytes = align_up(off + config->arena_bytes, PAGE);
+    h->trace_off = align_up(off + config->arena_bytes, PAGE);
+    h->trace_slots = config->trace_slots;
+    h->trace_counter = config->trace_counter;
+    h->bytes = h->trace_off + (config->trace_slots > 0 ? SEG_MAX_EPS * trace_ring_bytes(config->trace_slots) : 0);
 }
 
 static int map_both(int fd, uint64_t bytes, segment_t *seg)

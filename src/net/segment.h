@@ -1,6 +1,7 @@
 /* segment.h: one shared-memory segment a rank, mapped by every process of its node.
  *
- *   | header | endpoints | slot pool bookkeeping | record pool bookkeeping | table of copies | slots (64 B) | records (128 B) | arena metadata | arena |
+ *   | header | endpoints | slot pool bookkeeping | record pool bookkeeping | table of copies | slots (64 B) | records (128 B) | arena metadata | arena
+ *   | rings of the trace, if the session keeps one (trace_ring.h) |
  *
  * The segment is a memfd: it has no name that another job could meet, it vanishes with its last process however that
  * ends, and its size is bounded by memory, not by the size of /dev/shm. Other processes of the node open it by
@@ -68,6 +69,8 @@ typedef struct {
     uint64_t bytes;
     uint32_t n_nodes, total_workers; /* of the whole job, for reports */
     uint64_t eps_off, arena_meta_off, arena_off, arena_bytes;
+    uint64_t trace_off; /* end of what other nodes may read; rings of the endpoints follow, if trace_slots is not 0 */
+    uint32_t trace_slots, trace_counter; /* events of a ring; 1: their times are ticks of the CPU's counter */
     seg_pool_t slots, records;
     seg_copies_t copies;
     _Alignas(SEG_CACHE_LINE) _Atomic uint32_t stop; /* workers leave their loops */
@@ -101,6 +104,7 @@ typedef struct {
     uint64_t arena_meta_bytes;
     uint32_t n_slots, n_records; /* rounded up to whole chunks */
     uint32_t max_blocks;         /* for the arena's metadata */
+    uint32_t trace_slots, trace_counter; /* as in seg_header_t; 0: no trace */
 } seg_config_t;
 
 /* A mapping of one segment in this process. */

@@ -14,7 +14,7 @@
 
 static const char *const variables[] = {
     "MRAY_STORE_BYTES",        "MRAY_NUM_WORKERS",           "MRAY_WORKERS", "MRAY_LOG",           "MRAY_RESOURCES",    "MRAY_MAX_TASKS", "MRAY_MAX_OBJECTS",
-    "MRAY_STORE_FULL_TIMEOUT", "MRAY_UNSCHEDULABLE_TIMEOUT", "MRAY_NODE_SUSPECT_TIMEOUT", "MRAY_NODE_DEAD_TIMEOUT", "MRAY_BULK",    "MRAY_FAKE_NODE_RANKS", "MRAY_PRINT_BINDING", "MRAY_PRINT_CONFIG", "MRAY_BIND",
+    "MRAY_STORE_FULL_TIMEOUT", "MRAY_UNSCHEDULABLE_TIMEOUT", "MRAY_NODE_SUSPECT_TIMEOUT", "MRAY_NODE_DEAD_TIMEOUT", "MRAY_BULK",    "MRAY_FAKE_NODE_RANKS", "MRAY_PRINT_BINDING", "MRAY_PRINT_CONFIG", "MRAY_BIND", "MRAY_TRACE", "MRAY_TRACE_EVENTS",
 };
 
 static int clear_environment(void **state)
@@ -51,6 +51,8 @@ static void test_defaults_are_as_documented(void **state)
     assert_false(config.print_binding);
     assert_false(config.print_config);
     assert_true(config.bind);
+    assert_string_equal(config.trace, "");
+    assert_int_equal(config.trace_events, 65536);
 }
 
 static void test_environment_wins_over_defaults(void **state)
@@ -113,6 +115,7 @@ static void test_bad_value_names_variable_value_and_what_is_possible(void **stat
         {"MRAY_NUM_WORKERS", "225", "0, 1 .. 224"},
         {"MRAY_MAX_TASKS", "1023", "1024 .. 16777216"},
         {"MRAY_MAX_TASKS", "16777217", "1024 .. 16777216"},
+        {"MRAY_TRACE_EVENTS", "1000", "1024 .. 16777216"},
         {"MRAY_UNSCHEDULABLE_TIMEOUT", "5 s", "0 .. 86400000 ms"},
     };
     config_t untouched, config;
