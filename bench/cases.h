@@ -18,6 +18,9 @@ void case_process_vs_thread(bench_t *b);
 /* Microseconds a task of task_async, in the session of all ranks, or of *arg (a bench_session_t). For measure_row(). */
 double tasks_async_us(bench_t *b, const void *session);
 
+/* tracing.c */
+void case_tracing(bench_t *b);
+
 /* scale.c */
 void case_args_10k(bench_t *b);
 void case_returns_3k(bench_t *b);

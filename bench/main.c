@@ -51,7 +51,7 @@ static const bench_case_t cases[] = {
     {"process_vs_thread", "task_sync and task_async with worker processes and with threads", case_process_vs_thread, .min_ranks = 2},
     {"remote_task", "task_sync and task_async with the only worker on another host", case_remote_task, .min_ranks = 2, .min_hosts = 2},
     {"startup", "mray_init and mray_finalize of 4 ranks", NULL, .skip = "needs runs of its own, in turn with MPI's; bench/run makes them"},
-    {"tracing", "task_async with the event trace on", NULL, .skip = "mray has no event trace yet"},
+    {"tracing", "task_async with the timeline on (MRAY_TRACE)", case_tracing, .min_ranks = 2},
     {"sched_scale", "decisions of the scheduler for 10 to 10,000 nodes, behind a network in memory", case_sched_scale, .min_ranks = 1},
 };
 enum { N_CASES = sizeof cases / sizeof cases[0] };

@@ -9,14 +9,14 @@ python3 -c 'import matplotlib' 2>/dev/null || /usr/bin/python3 -c 'import matplo
     { echo "skipped: no matplotlib (Debian: python3-matplotlib)"; exit 77; }
 rm -rf "$folder"
 mkdir -p "$folder"
-"$run_mpi" 2 "$program" --quick --reps 3 --case task_sync,get_10k,get_view,tracing --json "$folder/rows.json"
+"$run_mpi" 2 "$program" --quick --reps 3 --case task_sync,get_10k,get_view,startup --json "$folder/rows.json"
 python3 - "$folder/rows.json" <<'END'
 import json, sys
 data = json.load(open(sys.argv[1]))
 assert {"cpu", "cores", "kernel", "mpi", "mray", "date", "ranks", "hosts"} <= set(data["header"]), data["header"]
 rows = {row["case"]: row for row in data["rows"]}
-assert set(rows) == {"task_sync", "get_10k", "get_view.64K", "get_view.64M", "tracing"}, sorted(rows)
-assert "event trace" in rows.pop("tracing")["skipped"]
+assert set(rows) == {"task_sync", "get_10k", "get_view.64K", "get_view.64M", "startup"}, sorted(rows)
+assert "runs of its own" in rows.pop("startup")["skipped"]
 for row in rows.values():
     assert {"value", "unit", "reference", "reference_value", "ratio", "must", "aim", "reps", "min", "max", "ranks", "hosts", "workers"} <= set(row), row
     assert row["min"] <= row["value"] <= row["max"] and row["reps"] == 3 and row["ranks"] == 2 and row["workers"] == 1, row
@@ -32,5 +32,5 @@ json.dump(data, open(sys.argv[1], "w"))
 END
 "$here/report" "$folder/rows.json" --out "$folder"
 grep -q '`task_sync`' "$folder/benchmarks.md"
-grep -q '`tracing`: mray has no event trace' "$folder/benchmarks.md"
+grep -q '`startup`: needs runs of its own' "$folder/benchmarks.md"
 grep -q '<svg' "$folder/benchmarks/ratios.svg"
