@@ -262,6 +262,7 @@ static int make_room(agent_t *agent)
     seg_header_t *own = agent->ep->seg->hdr;
     if (atomic_load_explicit(&own->crowded, memory_order_relaxed) == 0) return 0;
     atomic_store(&own->crowded, 0);
+    ep_say_for_all(agent->node);
     return (int)runq_purge(agent->ep);
 }
 

@@ -432,6 +432,7 @@ void recover_endpoint(agent_t *agent, uint16_t gid)
     runq_recover(d->ep, gid);
     finish_hold_change(d);
     finish_free(d);
+    ep_say_for(d->ep->node, d->sh);
     finish_firing(d);
     finish_push(d);
     for_each_record(d, settle_record, false);

@@ -61,6 +61,10 @@ int ep_open(node_t *node, unsigned index, ep_kind_t kind, bool mortal, ep_t **ep
         free(ep);
         return status;
     }
+    if (kind != EP_KIND_AGENT) { /* whose thread goes to sleep while another may work with its endpoint */
+        ep->slots.unsaid = &ep->sh->unsaid_slots;
+        ep->records.unsaid = &ep->sh->unsaid_records;
+    }
     if (kind != EP_KIND_WORKER) atomic_store(&ep->sh->group, -1); /* a worker's is said before it starts */
     atomic_store(&ep->sh->kind, kind);
     atomic_store(&ep->sh->pid, (uint32_t)getpid());
@@ -89,6 +93,28 @@ void ep_close(ep_t *ep)
     if (ep->exec_fini_fn != NULL) ep->exec_fini_fn(ep);
     atomic_store(&ep->sh->state, EP_UNUSED);
     free(ep);
+}
+
+static const segment_t *segment_of(const node_t *node, const pool_unsaid_t *unsaid)
+{
+    uint32_t rank = atomic_load_explicit(&unsaid->rank, memory_order_relaxed);
+    int place = rank < (uint32_t)node->n_ranks ? node->node_rank_of[rank] : -1;
+    return place >= 0 ? &node->segs[place] : NULL; /* NULL: nothing was ever collected */
+}
+
+void ep_say_for(const node_t *node, const ep_shared_t *of)
+{
+    const segment_t *slots = segment_of(node, &of->unsaid_slots), *records = segment_of(node, &of->unsaid_records);
+    if (slots != NULL) pool_say_for(&of->unsaid_slots, slots, &slots->hdr->slots);
+    if (records != NULL) pool_say_for(&of->unsaid_records, records, &records->hdr->records);
+}
+
+void ep_say_for_all(const node_t *node)
+{
+    for (int r = 0; r < node->n_node_ranks; r++)
+        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
+            for (uint64_t m = atomic_load(&node->segs[r].hdr->open_mask[w]); m != 0; m &= m - 1)
+                ep_say_for(node, ep_shared_at(node, ep_gid(r, w * 64 + (unsigned)__builtin_ctzll(m))));
 }
 
 bool ep_inbox_push(const node_t *node, ep_shared_t *to, rid_t rid)
@@ -141,6 +167,8 @@ void ep_wake_all(const node_t *node)
 
 void ep_sleep_prepare(ep_t *ep)
 {
+    pool_say(&ep->slots);
+    pool_say(&ep->records);
     ep_mask_clear(ep->seg->hdr->awake_mask, ep->gid);
     atomic_store(&ep->sh->asleep, 1);
     atomic_thread_fence(memory_order_seq_cst); /* before the caller's second look, whose loads are relaxed */

@@ -75,6 +75,8 @@ typedef struct {
     _Alignas(SEG_CACHE_LINE) _Atomic uint32_t batch[RUNQ_BATCH];
     _Atomic uint32_t n_batch, i_batch;
     _Atomic uint32_t taking; /* out of the batch, not claimed yet */
+    _Alignas(SEG_CACHE_LINE) pool_unsaid_t unsaid_slots; /* freed, and their owners not told yet */
+    pool_unsaid_t unsaid_records;
     _Alignas(SEG_CACHE_LINE) ep_journal_t journal;
     /* Slots that a mortal endpoint holds by views and retained refs: its agent drops them after its death. */
     _Atomic uint32_t ledger[EP_LEDGER_ENTRIES];
@@ -136,6 +138,11 @@ int ep_open(node_t *node, unsigned index, ep_kind_t kind, bool mortal, ep_t **ep
 unsigned ep_reserve(node_t *node, ep_kind_t kind);
 /* Give it back; its chunks go to nobody. */
 void ep_close(ep_t *ep);
+
+/* What another endpoint has freed, and has not told the owners of (pool.h). Any number of times. */
+void ep_say_for(const node_t *node, const ep_shared_t *of);
+/* The same for all endpoints of the node: the tables are full. */
+void ep_say_for_all(const node_t *node);
 
 /* Push rid; false when the inbox is closed. Does not wake. The record is QUEUED for this endpoint already. */
 bool ep_inbox_push(const node_t *node, ep_shared_t *to, rid_t rid);

@@ -53,9 +53,45 @@ static void set_hints(const segment_t *seg, seg_pool_t *pool, uint32_t chunk, ui
         atomic_fetch_or_explicit(summary, bit, memory_order_release);
 }
 
+void pool_say_for(const pool_unsaid_t *unsaid, const segment_t *seg, seg_pool_t *pool)
+{
+    uint64_t bits = atomic_load_explicit(&unsaid->bits, memory_order_acquire);
+    uint32_t chunk = atomic_load_explicit(&unsaid->chunk, memory_order_relaxed);
+    /* A living endpoint may have gone on to another chunk between the two: then bits are set that mean nothing. */
+    if (bits != 0 && chunk < pool->n_chunks) set_hints(seg, pool, chunk, bits);
+}
+
+void pool_say(pool_cache_t *cache)
+{
+    if (cache->n_unsaid == 0) return;
+    pool_say_for(cache->unsaid, cache->unsaid_seg, cache->unsaid_pool);
+    cache->n_unsaid = 0;
+}
+
+/* The bit of an item of somebody else's chunk. Release: for an agent that sets it; what a killed process stored is there in program order anyway. */
+static void collect_hint(pool_cache_t *cache, const segment_t *seg, seg_pool_t *pool, uint32_t index)
+{
+    pool_unsaid_t *unsaid = cache->unsaid;
+    uint32_t chunk = index / CHUNK;
+    uint64_t bits = 0;
+    if (cache->n_unsaid > 0 && (cache->unsaid_pool != pool || atomic_load_explicit(&unsaid->chunk, memory_order_relaxed) != chunk)) pool_say(cache);
+    if (cache->n_unsaid == 0) {
+        cache->unsaid_seg = seg;
+        cache->unsaid_pool = pool;
+        atomic_store_explicit(&unsaid->bits, 0, memory_order_relaxed);
+        atomic_store_explicit(&unsaid->rank, seg->hdr->rank, memory_order_relaxed);
+        atomic_store_explicit(&unsaid->chunk, chunk, memory_order_relaxed);
+    } else {
+        bits = atomic_load_explicit(&unsaid->bits, memory_order_relaxed);
+    }
+    atomic_store_explicit(&unsaid->bits, bits | 1ull << index % CHUNK, memory_order_release);
+    if (++cache->n_unsaid == POOL_UNSAID_MAX) pool_say(cache);
+}
+
 void pool_cache_fini(pool_cache_t *cache)
 {
     if (cache->stack == NULL) return;
+    pool_say(cache);
     for (uint32_t i = 0; i < cache->n_stack; i++)
         set_hints(cache->seg, cache->pool, cache->stack[i] / CHUNK, 1ull << cache->stack[i] % CHUNK);
     for (uint32_t w = cache->lo_word; w <= cache->hi_word && cache->lo_word != UINT32_MAX; w++)
@@ -261,6 +297,8 @@ void pool_free(pool_cache_t *cache, const segment_t *seg, seg_pool_t *pool, uint
     bool mine = pool == cache->pool && (cache->mine[chunk / 64] >> chunk % 64 & 1) != 0;
     if (mine && cache->n_stack < MAX_STACK)
         stack_push(cache, index);
+    else if (cache->unsaid != NULL && !mine)
+        collect_hint(cache, seg, pool, index);
     else
         set_hints(seg, pool, chunk, 1ull << index % CHUNK);
 }

@@ -13,6 +13,14 @@
 /* True if the item at index is free by its own word. */
 typedef bool (*pool_is_free_fn)(const void *item);
 
+/* Hint bits that an endpoint has not set yet, in shared memory, so that an agent can do it for it. They stay there when they are set. */
+typedef struct {
+    _Atomic uint32_t rank, chunk; /* whose pool, and the chunk in it */
+    _Atomic uint64_t bits;
+} pool_unsaid_t;
+
+enum { POOL_UNSAID_MAX = 8 }; /* bits: what an owner may lack for it */
+
 /* The allocating endpoint's private side of one pool. */
 typedef struct {
     const segment_t *seg;
@@ -24,6 +32,10 @@ typedef struct {
     uint64_t *mine; /* bit per chunk: owned by this endpoint */
     uint32_t lo_word, hi_word; /* range of words of `mine` that have bits */
     uint32_t cursor, run_cursor;
+    pool_unsaid_t *unsaid; /* NULL: every bit is set at once */
+    const segment_t *unsaid_seg;
+    seg_pool_t *unsaid_pool;
+    unsigned n_unsaid;
 } pool_cache_t;
 
 int pool_cache_init(pool_cache_t *cache, const segment_t *seg, seg_pool_t *pool, pool_is_free_fn is_free, uint16_t gid);
@@ -36,6 +48,10 @@ uint32_t pool_alloc(pool_cache_t *cache);
 uint32_t pool_alloc_run(pool_cache_t *cache, uint32_t n);
 /* The caller has made the item's word say "free". Own items go to the private stack. */
 void pool_free(pool_cache_t *cache, const segment_t *seg, seg_pool_t *pool, uint32_t index);
+/* Set the hint bits collected so far: before the endpoint sleeps. */
+void pool_say(pool_cache_t *cache);
+/* The same for another endpoint, dead or alive; of a living one some may be missed. Any number of times. */
+void pool_say_for(const pool_unsaid_t *unsaid, const segment_t *seg, seg_pool_t *pool);
 
 /* The chunks of a dead endpoint go to nobody, every free item hinted. Only the agent calls it. */
 void pool_adopt(const segment_t *seg, seg_pool_t *pool, pool_is_free_fn is_free, uint16_t dead_gid);

@@ -104,6 +104,39 @@ static void test_hints_in_far_chunks_are_found(void **state)
     pool_items_free(&p);
 }
 
+static void test_hints_are_set_a_few_at_a_time_and_never_lost(void **state)
+{
+    (void)state;
+    pool_items_t p;
+    pool_items_make(&p, 64 * 2);
+    pool_cache_t a = item_cache(&p, A), b = item_cache(&p, B);
+    pool_unsaid_t unsaid = {0};
+    b.unsaid = &unsaid;
+    while (item_take(&p, &a) != 0) continue;
+    for (uint32_t i = 1; i < POOL_UNSAID_MAX; i++) {
+        item_drop(&p, &b, i);
+        assert_int_equal(pool_alloc(&a), 0);
+    }
+    item_drop(&p, &b, POOL_UNSAID_MAX);
+    for (uint32_t i = 1; i <= POOL_UNSAID_MAX; i++) assert_in_range(item_take(&p, &a), 1, POOL_UNSAID_MAX);
+    item_drop(&p, &b, 7);
+    item_drop(&p, &b, 64 + 7); /* another chunk: the first one's are said */
+    assert_int_equal(item_take(&p, &a), 7);
+    assert_int_equal(pool_alloc(&a), 0);
+    pool_say_for(&unsaid, &p.seg, p.pool); /* by an agent, */
+    assert_int_equal(item_take(&p, &a), 64 + 7);
+    pool_say_for(&unsaid, &p.seg, p.pool); /* which may repeat it */
+    assert_int_equal(pool_alloc(&a), 0);
+    item_drop(&p, &b, 9);
+    pool_say(&b); /* it is about to sleep */
+    assert_int_equal(item_take(&p, &a), 9);
+    item_drop(&p, &b, 10);
+    pool_cache_fini(&b);
+    assert_int_equal(item_take(&p, &a), 10);
+    pool_cache_fini(&a);
+    pool_items_free(&p);
+}
+
 static void test_a_hint_set_twice_gives_one_item(void **state)
 {
     (void)state;
@@ -282,6 +315,7 @@ int main(void)
         cmocka_unit_test(test_a_chunk_belongs_to_one_endpoint),
         cmocka_unit_test(test_what_another_frees_comes_back_to_the_owner),
         cmocka_unit_test(test_hints_in_far_chunks_are_found),
+        cmocka_unit_test(test_hints_are_set_a_few_at_a_time_and_never_lost),
         cmocka_unit_test(test_a_hint_set_twice_gives_one_item),
         cmocka_unit_test(test_a_lost_summary_bit_is_made_good_by_the_next_free),
         cmocka_unit_test(test_closed_caches_give_their_items_to_others),

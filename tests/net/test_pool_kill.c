@@ -13,6 +13,7 @@ enum { N_PROCS = 4, N_ITEMS = 64 * 24, N_MAIL = 16, N_HELD = 100, N_KILLS = 150,
 typedef struct {
     _Atomic uint32_t mail[N_MAIL]; /* items on their way to another process; their words say MAIL */
     _Atomic uint64_t n_taken;
+    pool_unsaid_t unsaid[1 + N_PROCS]; /* by gid */
 } shared_t;
 
 typedef struct {
@@ -54,6 +55,7 @@ static void live(void *arg)
     uint32_t held[N_HELD] = {0};
     base_rng_t rng;
     pool_cache_t cache = item_cache(&f->p, f->gid);
+    cache.unsaid = &f->shared->unsaid[f->gid];
     base_rng_seed(&rng, f->seed + f->gid);
     for (;;) {
         unsigned i = (unsigned)base_rng_below(&rng, N_HELD);
@@ -76,6 +78,7 @@ static void bury(fixture_t *f, uint16_t gid)
     pool_cache_t agent = item_cache(&f->p, AGENT);
     for (uint32_t i = 1; i < pool_high_water(f->p.pool); i++)
         if (atomic_load(item_word(&f->p, i)) == gid) item_drop(&f->p, &agent, i);
+    if (f->shared != NULL) pool_say_for(&f->shared->unsaid[gid], &f->p.seg, f->p.pool);
     pool_adopt(&f->p.seg, f->p.pool, item_is_free, gid);
     pool_cache_fini(&agent);
 }

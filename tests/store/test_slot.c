@@ -125,8 +125,14 @@ static void test_full_table_gives_none_and_serves_again_after_a_release(void **s
     assert_int_equal(n, N_SLOTS - 1);
     assert_int_equal(slot_alloc(f->ep, 2), 0);
     assert_int_equal(slot_alloc(f->other, 1), 0);
-    drop_both(f->worker, all[50]); /* by another rank: it comes back by a hint */
+    drop_both(f->worker, all[50]); /* by another rank: it comes back by a hint, */
+    pool_say(&f->worker->slots);   /* when there are some, or it sleeps, */
     assert_int_equal(slot_alloc(f->ep, 1), all[50]);
+    drop_both(f->worker, all[51]);
+    assert_int_equal(slot_alloc(f->ep, 1), 0);
+    ep_say_for_all(f->ep->node); /* or an agent makes room */
+    assert_int_equal(slot_alloc(f->ep, 1), all[51]);
+    assert_int_equal(slot_alloc(f->ep, 1), 0);
     for (int i = 0; i < n; i++) drop_both(f->ep, all[i]);
 }
 

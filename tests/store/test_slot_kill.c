@@ -91,6 +91,7 @@ static void finish_steps(fixture_t *f, uint16_t gid)
     ep_shared_t *sh = ep_shared_at(f->ep->node, gid);
     payload_recover(f->ep, 0, gid);
     if (arena_selfcheck(payload_arena(f->ep, 0), f->ep->gid) != MRAY_OK) fail_msg("%s", mray_error_message());
+    ep_say_for(f->ep->node, sh);
     finish_hold_change(f->ep, sh, gid);
     finish_firing(f->ep, sh);
 }
