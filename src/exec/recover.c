@@ -220,13 +220,17 @@ static void settle_waiter(const death_t *d, rid_t rid, record_t *rec, unsigned i
     atomic_fetch_and(&rec->pending, ~(1u << i));
 }
 
+static void settle_waiters(const death_t *d, rid_t rid, record_t *rec)
+{
+    for (uint32_t m = atomic_load(&rec->pending) & ~RECORD_GUARD; m != 0; m &= m - 1) settle_waiter(d, rid, rec, (unsigned)__builtin_ctz(m));
+}
+
 /* Its submission was not complete. */
 static void drop_building(const death_t *d, rid_t rid, record_t *rec)
 {
-    uint32_t pending = atomic_load(&rec->pending) & ~RECORD_GUARD;
-    if (pending != 0) {
+    if ((atomic_load(&rec->pending) & ~RECORD_GUARD) != 0) {
         /* Lists of slots may name it, so it must live until they have told it; then it only fails. */
-        settle_waiter(d, rid, rec, 31u - (unsigned)__builtin_clz(pending));
+        settle_waiters(d, rid, rec);
         record_set(rec, fn, FN_NONE);
         uint64_t word = atomic_load(&rec->word);
         atomic_store(&rec->word, record_word(RECORD_WAITING, d->ep->gid, record_word_gen(word)));
@@ -295,6 +299,7 @@ static void redirect(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
 static void settle_waiting(const death_t *d, rid_t rid, record_t *rec, uint64_t word)
 {
     if ((atomic_load(&rec->pending) & RECORD_GUARD) != 0) {
+        settle_waiters(d, rid, rec);
         if (atomic_fetch_and(&rec->pending, ~RECORD_GUARD) == RECORD_GUARD) route_ready(d->ep, rid);
         return;
     }

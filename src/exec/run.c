@@ -8,6 +8,7 @@
 #include "functions.h"
 #include "log.h"
 #include "object.h"
+#include "prefetch.h"
 #include "proxies.h"
 #include "runq.h"
 #include "submit.h"
@@ -171,6 +172,7 @@ static void call_and_stage(run_context_t *c)
     mray_array_any arrays[MRAY_MAX_ARGS];
     mray_ref refs[MRAY_MAX_ARGS];
     void *args[1 + MRAY_MAX_ARGS] = {c->self}; /* args[-1] of a method is its actor's state */
+    base_prefetch_to_write(slot_at(c->ep, c->ret));
     int status = gather(c, values, arrays, refs, args + 1);
     if (status != MRAY_OK) {
         stage_failure(c, status, mray_error_message());
@@ -181,6 +183,7 @@ static void call_and_stage(run_context_t *c)
         stage_failure(c, MRAY_ERR_OUT_OF_MEMORY, "no memory for the result");
         return;
     }
+    slot_fetch_waiter(c->ep, c->ret); /* the lines travel while the function runs */
     f->call(args + 1, ret);
     int missing;
     char text[BASE_ERROR_MAX];

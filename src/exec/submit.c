@@ -12,6 +12,7 @@
 #include "functions.h"
 #include "node_table.h"
 #include "object.h"
+#include "prefetch.h"
 #include "producer.h"
 #include "proxies.h"
 #include "route.h"
@@ -61,8 +62,8 @@ bool submit_wait_for_room(ep_t *ep, uint64_t *deadline_p)
     uint64_t now_ns = base_clock_ns();
     if (*deadline_p == 0) *deadline_p = now_ns + ROOM_WAIT_NS;
     if (now_ns >= *deadline_p) return false;
-    /* Records that were run inside gets stand in queues, which let go of them when they come to them: perhaps never, if all wait like this one.
-     * The walk through the queues is long, so it is asked for after 10 ms, 20, 40 ... */
+    /* Records that were run inside gets stand in queues, which let go of them when they come to them: perhaps never, if all wait like this one. And
+     * a few freed ones are known only to who freed them. The walk through the queues is long, so it is asked for after 10 ms, 20, 40 ... */
     static _Thread_local uint64_t ask_ns;
     uint64_t waited_ns = now_ns - (*deadline_p - ROOM_WAIT_NS);
     if (waited_ns >= CROWDED_NS && now_ns >= ask_ns) {
@@ -139,7 +140,7 @@ static int plan_arguments(ep_t *ep, const char *what, const mray_function *f, co
  * wrong "yes" is found when the task runs. */
 static bool looks_right(const slot_t *slot, const mray_type *param)
 {
-    return slot_peek(slot, dtype) == param->dtype && (slot_peek(slot, ndim) > 0) == (param->is_array != 0) && (param->is_array || param->dtype != MRAY_BYTES);
+    return slot_peek(slot, dtype) == param->dtype && (slot_peek(slot, ndim) > 0) == (param->is_array != 0) && (param->is_array || slot_peek(slot, bytes) == param->size);
 }
 
 /* A pending object that a task of this node makes as its first result has the type that the function table says. All others are looked at when
@@ -165,10 +166,20 @@ static int check_value(ep_t *ep, const char *what, int p, const mray_type *param
                       mray_dtype_name(param->dtype), param->size, param->is_array ? " each" : "");
 }
 
+/* The slots of the refs lie with whoever changed them last: they are asked for together. */
+static void fetch_slots(const ep_t *ep, const plan_t *plan)
+{
+    for (unsigned i = 0; i < plan->n_refs; i++) {
+        sid_t sid = slot_guess(ep, plan->refs[i]);
+        if (sid != 0) base_prefetch_to_write(slot_at(ep, sid));
+    }
+}
+
 /* Find the slot of every ref before anything is built, so that nothing can fail afterwards. */
 static int resolve_refs(ep_t *ep, const char *what, const mray_function *f, plan_t *plan)
 {
     int p = -1; /* the parameter of ref argument i */
+    fetch_slots(ep, plan);
     for (unsigned i = 0; i < plan->n_refs; i++) {
         do p++;
         while ((plan->ref_params >> p & 1) == 0);
@@ -218,18 +229,23 @@ static void pack_values(ep_t *ep, record_t *rec, const mray_function *f, const m
     }
 }
 
-/* Hold every ref argument; stand in the waiter list of those that are not ready. */
-static void attach_refs(ep_t *ep, rid_t rid, record_t *rec, const plan_t *plan)
+/* Hold every ref argument; stand in the waiter list of those that are not ready. The bits of pending that nobody is going to clear. */
+static uint32_t attach_refs(ep_t *ep, rid_t rid, record_t *rec, const plan_t *plan)
 {
+    uint32_t waits = 0, ready = 0;
     for (unsigned i = 0; i < plan->n_refs; i++) {
         record_set_ref(ep, rec, i, plan->refs[i]);
         sid_t sid = plan->sids[i];
         if (sid == 0) continue;
         slot_hold_for(ep, sid, rid, i);
-        if ((plan->by_value >> i & 1) == 0 || slot_is_ready(slot_at(ep, sid))) continue;
-        atomic_fetch_or_explicit(&rec->pending, 1u << i, memory_order_relaxed);
-        if (!slot_add_waiter(ep, sid, rid, i)) atomic_fetch_and_explicit(&rec->pending, ~(1u << i), memory_order_relaxed);
+        if ((plan->by_value >> i & 1) != 0 && !slot_is_ready(slot_at(ep, sid))) waits |= 1u << i;
     }
+    atomic_store_explicit(&rec->pending, RECORD_GUARD | waits, memory_order_relaxed);
+    for (; waits != 0; waits &= waits - 1) {
+        unsigned i = (unsigned)__builtin_ctz(waits);
+        if (!slot_add_waiter(ep, plan->sids[i], rid, i)) ready |= 1u << i;
+    }
+    return RECORD_GUARD | ready;
 }
 
 static int take_room(ep_t *ep, const char *what, const plan_t *plan, uint32_t n_returns, sid_t *ret_p, rid_t *rid_p, record_t **rec_p)
@@ -349,14 +365,14 @@ int submit_call(ep_t *ep, const submit_kind_t *kind, const mray_function *f, con
     slot_t *first = slot_at(ep, ret);
     slot_set(first, dtype, f->ret.dtype);
     slot_set(first, ndim, f->ret.is_array);
+    slot_set(first, bytes, f->ret.is_array ? 0 : f->ret.size);
     pack_values(ep, rec, f, args, n_args);
     if (plan.n_refs > 0) {
-        atomic_store_explicit(&rec->pending, RECORD_GUARD, memory_order_relaxed);
-        attach_refs(ep, rid, rec, &plan);
+        uint32_t done = attach_refs(ep, rid, rec, &plan);
         /* From here on the record exists: whoever clears the last bit hands it on. */
         uint64_t word = atomic_load_explicit(&rec->word, memory_order_relaxed);
         atomic_store_explicit(&rec->word, record_word(RECORD_WAITING, ep->gid, record_word_gen(word)), memory_order_release);
-        bool ready = atomic_fetch_and_explicit(&rec->pending, ~RECORD_GUARD, memory_order_acq_rel) == RECORD_GUARD;
+        bool ready = atomic_fetch_and_explicit(&rec->pending, ~done, memory_order_acq_rel) == done;
         plan_fini(ep, &plan);
         if (!ready) return MRAY_OK;
     }

@@ -13,6 +13,7 @@
 #include "error.h"
 #include "hash.h"
 #include "payload.h"
+#include "prefetch.h"
 #include "tsan.h"
 
 #include <string.h>
@@ -181,13 +182,19 @@ static void journal_rc_end(ep_t *ep)
 static bool change_rc(ep_t *ep, sid_t sid, rc_op_t op, bool only_living, bool *last_p)
 {
     slot_t *slot = slot_at(ep, sid);
-    uint64_t mark = ep->mortal ? (uint64_t)ep->gid << WRITER_SHIFT | (uint64_t)ep->rc_seq << SEQ_SHIFT : 0;
+    uint64_t mine = ep->mortal ? (uint64_t)ep->gid << WRITER_SHIFT | (uint64_t)ep->rc_seq << SEQ_SHIFT : 0;
     uint64_t old = atomic_load_explicit(&slot->rc, memory_order_acquire), new;
     do {
         if (only_living && (slot_rc_is_free(old) || (old & SLOT_RC_HOLDS) == 0)) return false;
-        acknowledge(ep, sid, old);
-        new = (changed_holds(old, op) & UINT32_MAX) | mark;
-        if ((new & SLOT_RC_HOLDS) == 0) new |= SLOT_RC_DYING;
+        new = changed_holds(old, op);
+        bool last = (new & SLOT_RC_HOLDS) == 0;
+        if (last) new |= SLOT_RC_DYING;
+        /* Who does not die alone needs no mark, and leaves the one that stands: it goes on saying that that change took place. Only the last one takes it
+         * away, lest the slot be destroyed once more after its writer's death. */
+        if (ep->mortal || last) {
+            acknowledge(ep, sid, old);
+            new = (new & UINT32_MAX) | mine;
+        }
         /* Release: what this endpoint did with the object comes before its destruction by whoever drops last. */
     } while (!atomic_compare_exchange_weak_explicit(&slot->rc, &old, new, memory_order_acq_rel, memory_order_acquire));
     *last_p = (new & SLOT_RC_HOLDS) == 0;
@@ -268,7 +275,13 @@ void slot_give_back(ep_t *ep, sid_t sid)
 
 void slot_hold_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit)
 {
-    (void)change_with_record(ep, sid, RC_HOLD, rid, bit, false);
+    if (ep->mortal) {
+        (void)change_with_record(ep, sid, RC_HOLD, rid, bit, false);
+        return;
+    }
+    /* As change_rc() would, but the line is asked for once, to write; the caller has looked, and somebody holds the object. */
+    atomic_fetch_add_explicit(&slot_at(ep, sid)->rc, SLOT_RC_ONE, memory_order_relaxed);
+    slot_note_held(record_at(ep, rid), bit, true);
 }
 
 void slot_drop_for(ep_t *ep, sid_t sid, rid_t rid, unsigned bit)
@@ -365,6 +378,20 @@ static uint64_t link_with_gen(const ep_t *ep, uint64_t link)
     return link | (uint64_t)record_word_gen(word) << SLOT_LINK_GEN_SHIFT;
 }
 
+/* A record that is to be told lies with the core that submitted it: its word and pending bits are in the first line, most links in the second. */
+static void fetch_ahead(const ep_t *ep, uint64_t link)
+{
+    const char *rec = (const char *)record_at(ep, link_rid(link));
+    base_prefetch_to_write(rec);
+    __builtin_prefetch(rec + SEG_CACHE_LINE);
+}
+
+void slot_fetch_waiter(const ep_t *ep, sid_t sid)
+{
+    uint64_t link = atomic_load_explicit(&slot_at(ep, sid)->waiters, memory_order_relaxed);
+    if (link != 0 && (link & SLOT_WAITERS_DONE) == 0) fetch_ahead(ep, link);
+}
+
 /* Tell one waiter: clear its bit; whoever clears the last one hands the record on. */
 static void tell(ep_t *ep, uint64_t link)
 {
@@ -392,6 +419,7 @@ void slot_fire(ep_t *ep, sid_t sid, uint64_t link)
             atomic_store_explicit(&j->fire_next, next, memory_order_relaxed);
             atomic_signal_fence(memory_order_seq_cst);
         }
+        if (next != 0) fetch_ahead(ep, next);
         tell(ep, link);
         link = next;
     }

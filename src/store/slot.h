@@ -32,6 +32,12 @@ static inline slot_t *slot_at(const ep_t *ep, sid_t sid)
 }
 /* The same for whoever is to write its value; see base/tsan.h. */
 slot_t *slot_to_write(const ep_t *ep, sid_t sid);
+/* Where the slot of a ref would be on this node, if the ref is a good one; 0 if it cannot be here. For prefetching. */
+static inline sid_t slot_guess(const ep_t *ep, mray_ref ref)
+{
+    int place = ref.rank < (uint32_t)ep->node->n_ranks ? ep->node->node_rank_of[ref.rank] : -1;
+    return place >= 0 ? (sid_t)place << 24 | (ref.slot & 0xffffff) : 0;
+}
 /* The slot of a ref whose owner is on this node. Errors: INVALID_REF with a sentence (nil, other session, released).
  * *sid_p = 0 with MRAY_OK: the owner is on another node. */
 int slot_find(const ep_t *ep, mray_ref ref, sid_t *sid_p);
@@ -70,6 +76,8 @@ void slot_destroy(ep_t *ep, sid_t sid);
 void slot_complete(ep_t *ep, sid_t sid);
 /* Finish a completion that a dead endpoint may have begun; after slot_fire_again(). */
 void slot_complete_again(ep_t *ep, sid_t sid);
+/* Ask ahead for what slot_complete() will need of the first waiter. */
+void slot_fetch_waiter(const ep_t *ep, sid_t sid);
 /* Tell the waiters in list `link` of slot sid. */
 void slot_fire(ep_t *ep, sid_t sid, uint64_t link);
 /* Go on where a dead endpoint's journal says that it was telling waiters. */

@@ -244,31 +244,6 @@ static void test_many_holds_are_counted(void **state)
     assert_true(is_free(f->ep, sid));
 }
 
-static void test_a_mortal_writer_leaves_its_mark_and_is_acknowledged(void **state)
-{
-    fixture_t *f = *state;
-    sid_t sid = slot_alloc(f->ep, 1);
-    ep_journal_t *j = &f->worker->sh->journal;
-    slot_change(f->worker, sid, RC_HOLD);
-    uint64_t rc = atomic_load(&slot_at(f->ep, sid)->rc);
-    assert_int_equal((uint16_t)(rc >> 32), f->worker->gid);
-    assert_int_equal(rc >> 48, atomic_load(&j->rc_seq));
-    assert_int_equal(j->rc_slot, 0); /* done with */
-    /* As if it had died behind the change: whoever comes next says that it took place. */
-    atomic_store(&j->rc_slot, sid);
-    slot_change(f->ep, sid, RC_HOLD);
-    assert_int_equal(j->rc_ack, j->rc_seq);
-    assert_int_equal(atomic_load(&slot_at(f->ep, sid)->rc) >> 32, 0); /* an immortal one leaves no mark */
-    /* And as if before the change: nobody says so. */
-    atomic_store(&j->rc_ack, UINT32_MAX);
-    atomic_store(&j->rc_seq, atomic_load(&j->rc_seq) + 1);
-    slot_change(f->ep, sid, RC_DROP);
-    assert_int_equal(j->rc_ack, UINT32_MAX);
-    atomic_store(&j->rc_slot, 0);
-    slot_change(f->worker, sid, RC_DROP);
-    drop_both(f->ep, sid);
-}
-
 static void test_record_notes_what_it_holds(void **state)
 {
     fixture_t *f = *state;
@@ -577,7 +552,6 @@ int main(void)
         TEST(test_slot_lives_until_the_last_hold_whatever_the_order),
         TEST(test_each_change_touches_its_own_hold),
         TEST(test_many_holds_are_counted),
-        TEST(test_a_mortal_writer_leaves_its_mark_and_is_acknowledged),
         TEST(test_record_notes_what_it_holds),
         TEST(test_release_gives_back_one_hold_a_call),
         TEST(test_release_of_a_retained_ref_leaves_the_creators_hold),

@@ -276,6 +276,53 @@ static void test_no_slot_or_byte_is_lost_after_death_at_any_instruction(void **s
     unmake(&f);
 }
 
+/* ---- marks ---- */
+
+/* As if the endpoint had died behind the last change of slot sid: its journal still has it. */
+static ep_journal_t *die_behind(ep_t *ep, sid_t sid)
+{
+    ep_journal_t *j = &ep->sh->journal;
+    atomic_store(&j->rc_slot, sid);
+    return j;
+}
+
+static void test_a_mortal_writer_leaves_its_mark_and_is_acknowledged(void **state)
+{
+    (void)state;
+    fixture_t f;
+    make(&f);
+    open_dead(&f);
+    ep_t *second = test_node_open(&f.t, 0, DEAD + 1, EP_KIND_WORKER, true);
+    sid_t sid = slot_alloc(f.ep, 1);
+    slot_change(f.dead, sid, RC_HOLD);
+    uint64_t rc = atomic_load(&slot_at(f.ep, sid)->rc);
+    assert_int_equal((uint16_t)(rc >> 32), f.dead->gid);
+    assert_int_equal(f.dead->sh->journal.rc_slot, 0); /* done with */
+    ep_journal_t *j = die_behind(f.dead, sid);
+    assert_int_equal(rc >> 48, j->rc_seq);
+    slot_change(f.ep, sid, RC_HOLD);
+    slot_change(f.ep, sid, RC_DROP);
+    assert_int_equal(atomic_load(&slot_at(f.ep, sid)->rc), rc); /* an immortal one leaves it, */
+    assert_int_not_equal(j->rc_ack, j->rc_seq);
+    slot_change(second, sid, RC_HOLD); /* a mortal one puts its own there, and says that the other's took place */
+    assert_int_equal((uint16_t)(atomic_load(&slot_at(f.ep, sid)->rc) >> 32), second->gid);
+    assert_int_equal(j->rc_ack, j->rc_seq);
+    atomic_store(&j->rc_ack, UINT32_MAX); /* as if it had died before the next change: nobody says so */
+    atomic_store(&j->rc_seq, j->rc_seq + 1);
+    slot_change(second, sid, RC_DROP);
+    assert_int_equal(j->rc_ack, UINT32_MAX);
+    atomic_store(&j->rc_slot, 0);
+    slot_change(f.ep, sid, RC_DROP_PRODUCER);
+    slot_change(f.ep, sid, RC_DROP_CREATOR);
+    j = die_behind(second, sid);
+    slot_change(f.ep, sid, RC_DROP); /* the last hold: whoever drops it takes the mark away */
+    assert_int_equal(j->rc_ack, j->rc_seq);
+    atomic_store(&j->rc_slot, 0);
+    ep_close(second);
+    ep_close(f.dead);
+    unmake(&f);
+}
+
 /* ---- telling waiters ---- */
 
 static void complete_slot(void *arg)
@@ -399,8 +446,12 @@ static void test_counts_shared_by_the_killed_and_the_living_stay_exact(void **st
             w[i].ep->rc_seq = (uint32_t)round * 1600 & 0xffff; /* numbers go on: a new process does not repeat those of the last */
             pids[i] = test_child_start(hold_at_random, &w[i]);
         }
-        for (int i = 0; i < N_WORKERS; i++) { /* the others go on while one is buried */
-            usleep((useconds_t)base_rng_below(&rng, 3000));
+        for (int i = 0; i < N_WORKERS; i++) { /* the others go on while one is buried, and so does this one, which does not die */
+            for (unsigned n = (unsigned)base_rng_below(&rng, 20000); n > 0; n--) {
+                sid_t sid = f.sids[base_rng_below(&rng, N_SHARED)];
+                slot_change(f.ep, sid, RC_HOLD);
+                slot_change(f.ep, sid, RC_DROP);
+            }
             test_child_kill(pids[i]);
             f.dead = w[i].ep;
             forget_dead(&f);
@@ -427,6 +478,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_holds_are_exact_after_death_at_any_instruction),
         cmocka_unit_test(test_no_slot_or_byte_is_lost_after_death_at_any_instruction),
+        cmocka_unit_test(test_a_mortal_writer_leaves_its_mark_and_is_acknowledged),
         cmocka_unit_test(test_waiters_are_told_once_after_death_at_any_instruction),
         cmocka_unit_test(test_counts_shared_by_the_killed_and_the_living_stay_exact),
     };
