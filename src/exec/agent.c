@@ -331,6 +331,7 @@ void agent_serve(agent_t *agent)
 {
     /* Pages for the first tasks and objects, while nobody waits for them yet: a first touch costs a microsecond and more a page. */
     seg_prefault(agent->ep->seg, 2 << 20, 4 << 20, 4 << 20);
+    if (agent->node->multi_node) idle_sleep_precisely();
     while (!atomic_load_explicit(&agent->stop, memory_order_acquire)) {
         if (drive_is_at_it(agent)) {
             keep_out(agent);
@@ -353,7 +354,7 @@ void agent_serve(agent_t *agent)
             continue;
         }
         (void)ep_note_cpu(agent->ep);
-        idle_step_t step = idle_next(&agent->ladder, base_clock_ns(), busy);
+        idle_step_t step = idle_next(&agent->ladder, base_clock_ns(), busy ? IDLE_DUE_DATA : IDLE_DUE_NOTHING);
         if (step.kind == IDLE_SLEEP)
             sleep_until_woken(agent, step.sleep_ns);
         else

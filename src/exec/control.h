@@ -17,7 +17,9 @@ typedef enum {
     CONTROL_RECORD,    /* a task, method or constructor, packed */
     CONTROL_RESULT,    /* a result slot of a record that was sent away */
     CONTROL_SUBSCRIBE, /* a proxy wants to know when its object is ready */
+    CONTROL_FETCH,     /* HOLD and SUBSCRIBE in one: where a read would be a question and an answer as well */
     CONTROL_READY,     /* it is */
+    CONTROL_PIECE,     /* a part of its payload, which follows READY */
     CONTROL_HOLD,      /* mray_retain() of a remote ref */
     /* actors.c */
     CONTROL_ACTOR_PLACE,  /* to rank 0: find a rank for an actor, register its name */

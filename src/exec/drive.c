@@ -13,8 +13,12 @@ static const uint64_t OTHER_DRIVES_NS = 100000;
 /* Nobody else is there to see what workers ask of the agent. */
 static const uint64_t NO_HELPER_NAP_NS = 20000;
 
+/* Quiet pushes of one thread in a row; then somebody is woken, before the table of records is full of them. */
+enum { MAX_QUIET = 64 };
+
 /* This thread has submitted nothing since it last waited. */
 static _Thread_local bool fresh = true;
+static _Thread_local int n_quiet;
 
 /* MPI may allow the initialising thread only. The others wait for it, as those of worker processes do. */
 static bool may_drive(const agent_t *agent, const ep_t *ep)
@@ -61,8 +65,10 @@ static bool turn(ep_t *ep, idle_ladder_t *ladder, uint64_t *sleep_ns_p)
         return false;
     }
     int n = 0;
+    bool busy = false;
     if (pthread_mutex_trylock(&agent->lock) == 0) { /* else the helper ends its last round */
         n = agent_round(agent);
+        busy = net_busy(agent->net);
         pthread_mutex_unlock(&agent->lock);
     }
     if (n > 0) {
@@ -70,7 +76,7 @@ static bool turn(ep_t *ep, idle_ladder_t *ladder, uint64_t *sleep_ns_p)
         return true;
     }
     (void)ep_note_cpu(ep);
-    idle_step_t step = idle_next(ladder, base_clock_ns(), true);
+    idle_step_t step = idle_next(ladder, base_clock_ns(), busy ? IDLE_DUE_DATA : IDLE_DUE_ANSWER);
     if (step.kind != IDLE_SLEEP) {
         idle_pause(step);
         return true;
@@ -86,17 +92,25 @@ static void end(ep_t *ep)
 {
     agent_t *agent = agent_here;
     fresh = true;
+    n_quiet = 0;
     if (agent == NULL || (atomic_load(&agent->driver) & ~NAPS) != ep->gid) return;
     if (stand_back(agent, 0)) ep_wake(agent->ep->sh);
+}
+
+/* In the helper's place, which sleeps. */
+static bool could_drive(const agent_t *agent, const ep_t *ep)
+{
+    return may_drive(agent, ep) && agent->node->multi_node && !ep->mortal && atomic_load_explicit(&ep->sh->kind, memory_order_relaxed) == EP_KIND_USER &&
+           atomic_load(&agent->parked);
 }
 
 /* The first of a series only: with more of them the helper is worth being woken, since it sends them while this thread makes the next. */
 bool drive_before_push(ep_t *ep)
 {
     agent_t *agent = agent_here;
-    if (!fresh || agent == NULL || !agent->node->multi_node || ep->mortal || atomic_load_explicit(&ep->sh->kind, memory_order_relaxed) != EP_KIND_USER) return false;
+    if (!fresh || !could_drive(agent, ep)) return false;
     fresh = false;
-    return atomic_load(&agent->parked) && may_drive(agent, ep) && claim(agent, ep);
+    return claim(agent, ep);
 }
 
 void drive_after_push(void)
@@ -107,6 +121,16 @@ void drive_after_push(void)
         pthread_mutex_unlock(&agent->lock);
     }
     if (stand_back(agent, 0)) ep_wake(agent->ep->sh);
+}
+
+bool drive_before_quiet_push(ep_t *ep)
+{
+    return n_quiet < MAX_QUIET && could_drive(agent_here, ep) && claim(agent_here, ep) && ++n_quiet > 0;
+}
+
+void drive_after_quiet_push(void)
+{
+    (void)stand_back(agent_here, 0);
 }
 
 void drive_install(agent_t *agent)

@@ -21,6 +21,9 @@ void drive_install(agent_t *agent);
 /* Before ep pushes something to its own agent. True: nobody is woken for it, and drive_after_push(), or a wait, comes next. */
 bool drive_before_push(ep_t *ep);
 void drive_after_push(void);
+/* The same for what is not urgent: it is handled in the next round that somebody makes, 5 ms later at most. */
+bool drive_before_quiet_push(ep_t *ep);
+void drive_after_quiet_push(void);
 
 /* For the helper: a driver makes rounds now; one is there, but it may be asleep. */
 bool drive_is_at_it(const agent_t *agent);

@@ -18,7 +18,7 @@
 static const uint64_t PROXY_IDLE_NS = 500000000u, SWEEP_NS = 100000000u;
 enum { MAX_TORN_READS = 8 };
 
-typedef enum { PROXY_READING_SLOT, PROXY_SUBSCRIBED, PROXY_READING_PAYLOAD, PROXY_DONE } proxy_state_t;
+typedef enum { PROXY_READING_SLOT, PROXY_SUBSCRIBED, PROXY_TAKING_PIECES, PROXY_READING_PAYLOAD, PROXY_DONE } proxy_state_t;
 
 typedef struct proxy {
     proxies_t *all;
@@ -28,6 +28,7 @@ typedef struct proxy {
     bool holds;         /* the owner was told to hold the object */
     sid_t local;        /* or: the object's slot is on this node, and held */
     int torn_reads;
+    uint32_t n_pushed, n_got; /* bytes of the pieces to come, and so far */
     bool reading;       /* `get` is the network's */
     slot_where_t late;  /* reading, though the object is given up: the block it goes to */
     uint64_t done_ns;
@@ -109,7 +110,7 @@ void proxies_rank_lost(proxies_t *all, int rank)
     for (proxy_t *p = all->first, *next; p != NULL; p = next) {
         next = p->next;
         bool reads_there = p->reading && p->get.src_rank == rank;
-        if (p->state == PROXY_DONE || (!reads_there && !(p->state == PROXY_SUBSCRIBED && (int)p->ref.rank == rank))) continue;
+        if (p->state == PROXY_DONE || (!reads_there && !((p->state == PROXY_SUBSCRIBED || p->state == PROXY_TAKING_PIECES) && (int)p->ref.rank == rank))) continue;
         slot_t *slot = slot_to_write(all->agent->ep, p->sid);
         if (reads_there && p->state == PROXY_READING_PAYLOAD) {
             p->late = slot->u.where;
@@ -119,17 +120,26 @@ void proxies_rank_lost(proxies_t *all, int rank)
     }
 }
 
-static void subscribe(proxy_t *p)
+/* type: SUBSCRIBE or FETCH */
+static void subscribe(proxy_t *p, control_type_t type)
 {
     wire_subscribe_t body = {.ref = p->ref, .to = slot_ref(p->all->agent->ep, p->sid)};
     p->state = PROXY_SUBSCRIBED;
-    agent_send(p->all->agent, (int)p->ref.rank, CONTROL_SUBSCRIBE, &body, sizeof body);
+    agent_send(p->all->agent, (int)p->ref.rank, type, &body, sizeof body);
+}
+
+static void finish_payload(proxy_t *p)
+{
+    slot_t *slot = slot_at(p->all->agent->ep, p->sid);
+    slot_set(slot, kind, p->image.kind == SLOT_KIND_ERROR ? SLOT_KIND_ERROR : SLOT_KIND_PAYLOAD);
+    slot_set(slot, dtype, p->image.dtype);
+    slot_set(slot, ndim, p->image.ndim);
+    finish(p);
 }
 
 static void on_payload(net_get_t *get, int status)
 {
     proxy_t *p = get->user;
-    slot_t *slot = slot_at(p->all->agent->ep, p->sid);
     p->reading = false;
     if (p->state == PROXY_DONE) { /* given up meanwhile */
         payload_free(p->all->agent->ep, &p->late);
@@ -139,10 +149,7 @@ static void on_payload(net_get_t *get, int status)
         fail(p, MRAY_ERR_OBJECT_LOST, "reading the object from another node failed");
         return;
     }
-    slot_set(slot, kind, p->image.kind == SLOT_KIND_ERROR ? SLOT_KIND_ERROR : SLOT_KIND_PAYLOAD);
-    slot_set(slot, dtype, p->image.dtype);
-    slot_set(slot, ndim, p->image.ndim);
-    finish(p);
+    finish_payload(p);
 }
 
 /* bytes of data and metadata lie at off of rank's segment. */
@@ -209,7 +216,7 @@ static void on_slot(net_get_t *get, int status)
     else if (same && ++p->torn_reads < MAX_TORN_READS)
         read_slot(p); /* torn: seen, and repeated */
     else
-        subscribe(p); /* pending, or stale: its owner says which */
+        subscribe(p, CONTROL_SUBSCRIBE); /* pending, or stale: its owner says which */
 }
 
 static void read_slot(proxy_t *p)
@@ -222,28 +229,79 @@ static void read_slot(proxy_t *p)
 
 /* ---- the owner's side ---- */
 
-/* A NOTIFY record that waits for sid; when it fires, remote.c sends what body says. */
-static void on_subscribe(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+/* If the object is pending: a NOTIFY record that waits for sid; when it fires, remote.c sends what body says. */
+static void answer(agent_t *agent, int src_rank, const void *body, bool hold)
 {
     wire_subscribe_t ask;
     sid_t sid = 0;
-    (void)bytes;
     memcpy(&ask, body, sizeof ask);
     int status = slot_find(agent->ep, ask.ref, &sid);
+    wire_object_t image = {.to = ask.to};
     if (status == MRAY_OK && sid != 0) {
-        remote_notify_when_ready(agent->remote, sid, src_rank, CONTROL_READY, ask.to, 0, 0);
+        if (hold) slot_change(agent->ep, sid, RC_HOLD);
+        if (!slot_is_ready(slot_at(agent->ep, sid))) {
+            remote_notify_when_ready(agent->remote, sid, src_rank, CONTROL_READY, ask.to, 0, 0);
+            return;
+        }
+        wire_send_ready(agent, src_rank, sid, &image);
         return;
     }
-    wire_object_t image = {.to = ask.to, .status = (uint32_t)(status != MRAY_OK ? status : MRAY_ERR_INVALID_REF)};
+    image.status = (uint32_t)(status != MRAY_OK ? status : MRAY_ERR_INVALID_REF);
     const char *text = mray_error_message();
     image.n_more = (uint32_t)strlen(text) + 1;
     wire_send_object(agent, src_rank, CONTROL_READY, &image, text);
+}
+
+static void on_subscribe(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+{
+    (void)bytes;
+    answer(agent, src_rank, body, false);
+}
+
+static void on_fetch(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+{
+    (void)bytes;
+    answer(agent, src_rank, body, true);
 }
 
 static proxy_t *find_by_sid(const proxies_t *all, sid_t sid)
 {
     uint64_t value;
     return base_map_get(&all->by_sid, base_key64(sid), &value) ? (proxy_t *)(uintptr_t)value : NULL;
+}
+
+static void expect_pieces(proxy_t *p, const wire_object_t *image)
+{
+    ep_t *ep = p->all->agent->ep;
+    if (payload_alloc(ep, slot_at(ep, p->sid), image->bytes, image->metadata_bytes, 0) != MRAY_OK) {
+        fail(p, MRAY_ERR_OBJECT_STORE_FULL, mray_error_message());
+        return;
+    }
+    atomic_fetch_add_explicit(&ep->seg->hdr->copies.n_pulled, 1, memory_order_relaxed);
+    p->state = PROXY_TAKING_PIECES;
+    p->n_pushed = image->n_pushed;
+    p->n_got = 0;
+}
+
+static void on_piece(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
+{
+    wire_piece_t piece = {0};
+    sid_t sid;
+    memcpy(&piece, body, bytes < sizeof piece ? bytes : sizeof piece);
+    if (bytes < sizeof piece || piece.bytes != bytes - sizeof piece) {
+        log_error("internal: rank %d sent a piece that is none, in %u bytes", src_rank, bytes);
+        return;
+    }
+    if (slot_find(agent->ep, piece.to, &sid) != MRAY_OK) return;
+    proxy_t *p = find_by_sid(agent->proxies, sid);
+    if (p == NULL || p->state != PROXY_TAKING_PIECES) return; /* there was no room for it, or it was given up */
+    if (piece.off != p->n_got || piece.bytes > p->n_pushed - p->n_got) {
+        log_error("internal: rank %d sent %u bytes at %u of an object of which %u of %u are here", src_rank, piece.bytes, piece.off, p->n_got, p->n_pushed);
+        return;
+    }
+    memcpy((uint8_t *)payload_at(agent->ep, &slot_at(agent->ep, sid)->u.where) + piece.off, (const uint8_t *)body + sizeof piece, piece.bytes);
+    p->n_got += piece.bytes;
+    if (p->n_got == p->n_pushed) finish_payload(p);
 }
 
 static void on_ready(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
@@ -265,7 +323,10 @@ static void on_ready(agent_t *agent, int src_rank, const void *body, uint32_t by
     p->image.kind = image.kind;
     p->image.dtype = image.dtype;
     p->image.ndim = image.ndim;
-    read_payload(p, image.data_rank, image.data_off, image.bytes, image.metadata_bytes);
+    if (image.n_pushed > 0)
+        expect_pieces(p, &image);
+    else
+        read_payload(p, image.data_rank, image.data_off, image.bytes, image.metadata_bytes);
 }
 
 /* ---- the table ---- */
@@ -292,6 +353,10 @@ static void start_remote(proxy_t *p)
         return;
     }
     p->holds = true;
+    if (net_info(p->all->agent->net)->bulk_small == NET_BULK_PULL) {
+        subscribe(p, CONTROL_FETCH);
+        return;
+    }
     wire_hold_t hold = {.ref = p->ref};
     agent_send(p->all->agent, (int)p->ref.rank, CONTROL_HOLD, &hold, sizeof hold);
     read_slot(p);
@@ -353,6 +418,17 @@ static void drop(proxies_t *all, proxy_t *p)
     unmake(all, p);
 }
 
+/* What is asked for here once more is read once more; but its memory is warm for the next object, which is worth a second read. */
+void proxies_released(proxies_t *all, mray_ref ref)
+{
+    ep_t *ep = all->agent->ep;
+    sid_t sid = copies_find(ep, ref);
+    if (sid == 0) return;
+    proxy_t *p = find_by_sid(all, sid);
+    slot_change(ep, sid, RC_DROP);
+    if (p != NULL && p->state == PROXY_DONE && !p->reading && copies_remove_unused(ep, ref, sid, UINT64_MAX)) drop(all, p);
+}
+
 int proxies_round(proxies_t *all)
 {
     if (all->first == NULL) return 0;
@@ -378,7 +454,9 @@ int proxies_create(agent_t *agent, proxies_t **proxies_p)
     base_map_init(&all->by_sid);
     agent_register(agent, CONTROL_PROXY, on_proxy);
     agent_register(agent, CONTROL_SUBSCRIBE, on_subscribe);
+    agent_register(agent, CONTROL_FETCH, on_fetch);
     agent_register(agent, CONTROL_READY, on_ready);
+    agent_register(agent, CONTROL_PIECE, on_piece);
     *proxies_p = all;
     return MRAY_OK;
 }

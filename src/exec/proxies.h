@@ -1,10 +1,14 @@
 /* proxies.h: local slots for objects of other nodes. The first agent of a node that needs a remote object makes the
  * node's proxy of it (store/copies.h), so that each is pulled once a node however many ask; the object's owner holds it for the proxy's sake.
  *
- *   new -> slot read (bulk read of 64 bytes; torn or stale: again) -> ready there: value, or payload read -> ready here
- *                                                                 -> pending there: SUBSCRIBE ... READY -> payload read -> ready here
+ * Where small reads are one-sided (RMA), nobody at the owner is needed:
+ *   new -> HOLD; slot read (64 bytes; torn or stale: again) -> ready there: value, or payload read -> ready here
+ *                                                          -> pending there: SUBSCRIBE ... READY -> payload read -> ready here
+ * Where they are a question and an answer (pull), there is one question:
+ *   new -> FETCH ... READY, with the value or a small payload -> ready here
+ *                    READY, payload elsewhere or large        -> payload read -> ready here
  *
- * A ready proxy that nobody holds goes after PROXY_IDLE_NS, and the owner is told. */
+ * A ready proxy that nobody holds goes after PROXY_IDLE_NS, or when a ref of the object is released here; the owner is told. */
 #ifndef MRAY_EXEC_PROXIES_H
 #define MRAY_EXEC_PROXIES_H
 
@@ -21,6 +25,8 @@ void proxies_destroy(proxies_t *proxies);
 /* With the lock: the node's proxy of ref, made if there is none, and held for the caller; 0 when no slot is free. ref may also
  * be an object of this node of kind REMOTE. */
 sid_t proxies_get(proxies_t *proxies, mray_ref ref);
+/* A ref of the object was released on this rank: what nobody uses now need not stay. */
+void proxies_released(proxies_t *proxies, mray_ref ref);
 /* Another node's rank is given up: who waits for an object of it gets the error. */
 void proxies_rank_lost(proxies_t *proxies, int rank);
 int proxies_round(proxies_t *proxies);

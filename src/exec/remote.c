@@ -3,6 +3,7 @@
 
 #include "actors.h"
 #include "copies.h"
+#include "drive.h"
 #include "error.h"
 #include "leases.h"
 #include "log.h"
@@ -248,11 +249,17 @@ void remote_on_notify(remote_t *remote, rid_t rid, record_t *rec)
         return;
     }
     wire_object_t image = {.to = notice.to, .rid = notice.rid, .gen = notice.gen};
+    if (notice.type == CONTROL_READY) {
+        wire_send_ready(agent, notice.rank, sid, &image);
+        slot_drop_for(ep, sid, rid, 0);
+        record_free(ep, rid, rec);
+        return;
+    }
     wire_describe(ep, sid, &image, &payload);
     bool stays = payload == NULL && image.kind == SLOT_KIND_PAYLOAD;
-    if (notice.type == CONTROL_RESULT && stays) image.stash = slot_ref(ep, sid);
+    if (stays) image.stash = slot_ref(ep, sid);
     wire_send_object(agent, notice.rank, (uint16_t)notice.type, &image, payload);
-    if (notice.type == CONTROL_RESULT && !stays) slot_change(ep, sid, RC_DROP_CREATOR);
+    if (!stays) slot_change(ep, sid, RC_DROP_CREATOR);
     slot_drop_for(ep, sid, rid, 0);
     record_free(ep, rid, rec);
 }
@@ -447,6 +454,7 @@ static void on_drop(agent_t *agent, int src_rank, const void *body, uint32_t byt
         forget_hold(agent->remote, hold.gid, hold.ref);
         hold.gid = 0;
         agent_send(agent, (int)hold.ref.rank, CONTROL_DROP, &hold, bytes);
+        if (hold.creator == 0) proxies_released(agent->proxies, hold.ref);
         return;
     }
     if (slot_find(agent->ep, hold.ref, &sid) != MRAY_OK || sid == 0) return;
@@ -493,8 +501,13 @@ int submit_release_remote(ep_t *ep, mray_ref ref)
 {
     wire_hold_t hold = {.ref = ref, .gid = ep->mortal ? ep->gid : 0};
     uint64_t deadline = 0;
-    while (route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_DROP, &hold, sizeof hold) != MRAY_OK)
+    bool quiet = drive_before_quiet_push(ep); /* nobody waits for it */
+    int status = route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_DROP, &hold, sizeof hold);
+    if (quiet) drive_after_quiet_push();
+    while (status != MRAY_OK) {
         if (!submit_wait_for_room(ep, &deadline)) return base_error(MRAY_ERR_LIMIT, "mray_release: too many tasks are unfinished; wait for some");
+        status = route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_DROP, &hold, sizeof hold);
+    }
     return MRAY_OK;
 }
 

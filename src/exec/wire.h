@@ -7,6 +7,8 @@
 
 /* Payloads up to this travel inside the message that says the object is ready. */
 enum { WIRE_MAX_INLINE = 16384 };
+/* Payloads up to this are pushed behind that message, as items of their own: no copy is saved by having them fetched, but a round trip is. */
+enum { WIRE_MAX_PUSHED = 132 << 10, WIRE_PIECE_BYTES = 32640 };
 /* Arguments up to this travel with the task, 4 KiB of them in all. */
 enum { WIRE_MAX_ARG = 1024, WIRE_MAX_ARGS = 4096 };
 
@@ -23,7 +25,7 @@ typedef struct {
     mray_ref stash;   /* the slot there that keeps it; nil if the receiver has no part in that */
     uint32_t n_more;  /* bytes that follow: payload header and data, or text */
     uint32_t rid, gen; /* results: the record at the receiver */
-    uint32_t reserved;
+    uint32_t n_pushed; /* READY: bytes of payload header and data that come in PIECEs behind this message */
 } wire_object_t;
 
 /* A record sent to another node; n_refs mray_ref and body_bytes of values follow, and a wire_object_t with what is to follow it for each argument
@@ -39,6 +41,12 @@ typedef struct {
     uint8_t reserved;
     uint16_t values; /* bit i: the value of ref argument i follows */
 } wire_record_t;
+
+/* CONTROL_PIECE; its bytes follow. Pieces of an object come in order. */
+typedef struct {
+    mray_ref to;    /* the proxy */
+    uint32_t off, bytes;
+} wire_piece_t;
 
 typedef struct {
     mray_ref ref;   /* the object */
@@ -57,6 +65,8 @@ void wire_describe(const ep_t *ep, sid_t sid, wire_object_t *image, const void *
 /* Send a description and what follows. Type is a control_type_t. */
 struct agent;
 void wire_send_object(struct agent *agent, int rank, uint16_t type, const wire_object_t *image, const void *payload);
+/* Tell rank that slot sid is ready (CONTROL_READY); image->to is set. The payload goes along, or follows, where that is faster than having it fetched. */
+void wire_send_ready(struct agent *agent, int rank, sid_t sid, wire_object_t *image);
 /* Is a message of so many bytes a description and what follows it, such as the functions above and below can take? `more` is what follows. */
 bool wire_is_sound(const wire_object_t *image, const void *more, uint32_t bytes);
 /* Could rid be a record of this node? */

@@ -16,9 +16,10 @@
 enum {
     IDLE_SPIN_END_NS = 20 * 1000,
     IDLE_YIELD_END_NS = 200 * 1000,
+    IDLE_DATA_YIELD_END_NS = 4 * 1000 * 1000, /* the same while data flow: pieces of a long message are no event, and wait for every poll */
     IDLE_LONG_NS = 1000 * 1000 * 1000,   /* from here on sleeps of IDLE_LONG_SLEEP_NS */
     IDLE_MIN_SLEEP_NS = 20 * 1000,       /* about 50 us as the kernel does it */
-    IDLE_MAX_SLEEP_NS = 1000 * 1000,     /* before IDLE_LONG_NS, and always while busy */
+    IDLE_MAX_SLEEP_NS = 1000 * 1000,     /* before IDLE_LONG_NS, and always while something is due */
     IDLE_LONG_SLEEP_NS = 5 * 1000 * 1000,
 };
 
@@ -28,6 +29,9 @@ typedef struct {
     idle_kind_t kind;
     uint32_t sleep_ns; /* for IDLE_SLEEP */
 } idle_step_t;
+
+/* What the network owes this thread: nothing that it knows of; an answer; data of which a part may be on its way (net_busy()). */
+typedef enum { IDLE_DUE_NOTHING, IDLE_DUE_ANSWER, IDLE_DUE_DATA } idle_due_t;
 
 typedef struct idle_ladder {
     uint64_t since_ns; /* when idleness began; 0: something happened since the last idle_next() */
@@ -44,9 +48,11 @@ static inline void idle_reset(idle_ladder_t *ladder)
     ladder->since_ns = 0;
 }
 
-/* Nothing happened in a round of polling that ended at now_ns (base_clock_ns): what to do before the next. busy (net_busy) keeps
- * sleeps short, as an answer is due; it costs a waiter at most about 5% of a core, falling as the wait gets longer. */
-idle_step_t idle_next(idle_ladder_t *ladder, uint64_t now_ns, bool busy);
+/* Nothing happened in a round of polling that ended at now_ns (base_clock_ns): what to do before the next. What is due keeps
+ * sleeps short; that costs a waiter at most about 5% of a core once it sleeps, falling as the wait gets longer. */
+idle_step_t idle_next(idle_ladder_t *ladder, uint64_t now_ns, idle_due_t due);
+/* For a thread that sleeps by the ladder: the kernel may delay the end of a sleep by 1 us, not by 50. */
+void idle_sleep_precisely(void);
 
 /* Do the step, for a thread with nothing else to wait on. */
 void idle_pause(idle_step_t step);

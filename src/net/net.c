@@ -201,6 +201,11 @@ void *net_send_reserve(net_t *net, int dst, uint16_t type, uint16_t flags, uint3
     return send_reserve(net, dst, type, flags, bytes, &to) == MRAY_OK ? to : NULL;
 }
 
+uint64_t net_unsent_bytes(const net_t *net, int dst)
+{
+    return net->info.multi_node ? net->ops->unsent_bytes(net, dst) : 0;
+}
+
 void net_get_start(net_t *net, net_get_t *get)
 {
     get->bytes_done = get->bytes_started = 0;

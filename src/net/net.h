@@ -120,6 +120,9 @@ int net_send(net_t *net, int dst, uint16_t type, uint16_t flags, const void *dat
  * the callback that reserved them returns; that sends them. NULL where net_send() would fail. */
 void *net_send_reserve(net_t *net, int dst, uint16_t type, uint16_t flags, uint32_t bytes);
 
+/* About how many bytes of items wait to be sent to dst: what should not stand behind others is held back where it is much. */
+uint64_t net_unsent_bytes(const net_t *net, int dst);
+
 /* Start a bulk read from another node. Many may be in flight. */
 void net_get_start(net_t *net, net_get_t *get);
 

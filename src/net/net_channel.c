@@ -251,6 +251,11 @@ int net_channel_send(net_channel_t *channel)
     return n;
 }
 
+uint64_t net_channel_unsent_bytes(const net_channel_t *channel, int dst)
+{
+    return (uint64_t)channel->lanes[dst].n_unsent * NET_PACKET_BYTES;
+}
+
 bool net_channel_has_unsent(const net_channel_t *channel)
 {
     return channel->n_active > 0;

@@ -27,6 +27,8 @@ void net_channel_destroy(net_channel_t *channel);
  * when a send to that rank has failed before. */
 int net_channel_reserve(net_channel_t *channel, int dst, uint16_t type, uint16_t flags, uint32_t bytes, void **data_p);
 
+uint64_t net_channel_unsent_bytes(const net_channel_t *channel, int dst);
+
 /* One round each; returns how many packets went out and how many sends ended, or how many items were dispatched. */
 int net_channel_send(net_channel_t *channel);
 int net_channel_receive(net_channel_t *channel);

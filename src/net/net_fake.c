@@ -204,6 +204,12 @@ static int advance_gets(fake_net_t *fake)
     return n;
 }
 
+static uint64_t fake_unsent_bytes(const net_t *net, int dst)
+{
+    (void)net, (void)dst;
+    return 0;
+}
+
 static void fake_get_start(net_t *net, net_get_t *get)
 {
     int status = net_impl_get_check(net, get, net->info.bulk != NET_BULK_NONE);
@@ -347,6 +353,7 @@ static const net_ops_t fake_ops = {
     .barrier = fake_barrier,
     .attach_segment = fake_attach_segment,
     .send_reserve = fake_send_reserve,
+    .unsent_bytes = fake_unsent_bytes,
     .get_start = fake_get_start,
     .poll = fake_poll,
     .busy = fake_busy,
@@ -414,6 +421,12 @@ void net_fake_set_delay(net_t *net, int n_polls)
 void net_fake_set_get_chunk(net_t *net, uint64_t bytes)
 {
     ((fake_net_t *)net)->get_chunk = bytes;
+}
+
+void net_fake_set_bulk(net_t *net, net_bulk_t small, net_bulk_t large)
+{
+    net->info.bulk_small = small;
+    net->info.bulk = large;
 }
 
 void net_fake_kill(net_t *net)

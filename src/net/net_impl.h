@@ -13,6 +13,7 @@ typedef struct {
     int (*attach_segment)(net_t *net, void *base, uint64_t bytes);
     /* dst and bytes are checked already. On success *data_p points to bytes bytes, 8-aligned. */
     int (*send_reserve)(net_t *net, int dst, uint16_t type, uint16_t flags, uint32_t bytes, void **data_p);
+    uint64_t (*unsent_bytes)(const net_t *net, int dst);
     void (*get_start)(net_t *net, net_get_t *get);
     int (*poll)(net_t *net);
     bool (*busy)(const net_t *net);

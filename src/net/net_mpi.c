@@ -37,7 +37,7 @@ int net_mpi_progress(net_mpi_t *mpi)
 static void wait_round(net_mpi_t *mpi, idle_ladder_t *ladder)
 {
     if (net_mpi_progress(mpi) > 0) idle_reset(ladder);
-    idle_step_t step = idle_next(ladder, base_clock_ns(), false);
+    idle_step_t step = idle_next(ladder, base_clock_ns(), IDLE_DUE_NOTHING);
     if (step.kind == IDLE_SLEEP && step.sleep_ns > IDLE_MAX_SLEEP_NS) step.sleep_ns = IDLE_MAX_SLEEP_NS;
     if (mpi->probing) step.kind = IDLE_YIELD;
     idle_pause(step);
@@ -86,6 +86,11 @@ int net_mpi_barrier(net_t *net)
 static int mpi_send_reserve(net_t *net, int dst, uint16_t type, uint16_t flags, uint32_t bytes, void **data_p)
 {
     return net_channel_reserve(((net_mpi_t *)net)->items, dst, type, flags, bytes, data_p);
+}
+
+static uint64_t mpi_unsent_bytes(const net_t *net, int dst)
+{
+    return net_channel_unsent_bytes(((const net_mpi_t *)net)->items, dst);
 }
 
 static net_bulk_path_t *path_for(const net_mpi_t *mpi, uint64_t bytes)
@@ -205,6 +210,7 @@ static const net_ops_t mpi_ops = {
     .barrier = net_mpi_barrier,
     .attach_segment = net_mpi_attach_segment,
     .send_reserve = mpi_send_reserve,
+    .unsent_bytes = mpi_unsent_bytes,
     .get_start = mpi_get_start,
     .poll = mpi_poll,
     .busy = mpi_busy,

@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+/* Objects made one after the other lie in slots that are neighbours; their entries are, too: in the same page, which would else be touched first for each. */
+enum { NEIGHBOURS = 64 };
+
 typedef struct {
     seg_copies_t *head;
     seg_copy_t *entries;
@@ -14,11 +17,13 @@ typedef struct {
 
 static shard_t shard_of(const ep_t *ep, mray_ref origin)
 {
-    uint64_t hash = base_hash64(&origin, sizeof origin);
+    uint64_t hash = base_hash64(&(mray_ref){.rank = origin.rank, .slot = origin.slot / NEIGHBOURS, .gen = origin.gen / NEIGHBOURS}, sizeof origin);
+    uint32_t place = (origin.slot ^ origin.gen * 8) % NEIGHBOURS;
     const segment_t *seg = &ep->node->segs[(hash >> 32) % (uint64_t)ep->node->n_node_ranks];
     seg_copies_t *head = &seg->hdr->copies;
     uint32_t mask = head->n_entries - 1;
-    return (shard_t){.head = head, .entries = (seg_copy_t *)(seg->rw + head->entries_off), .mask = mask, .start = (uint32_t)hash & mask};
+    return (shard_t){.head = head, .entries = (seg_copy_t *)(seg->rw + head->entries_off), .mask = mask,
+                     .start = ((uint32_t)hash * NEIGHBOURS + place) & mask};
 }
 
 /* origin's entry, or the free one where it would stand. */

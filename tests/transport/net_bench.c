@@ -143,7 +143,7 @@ static void idle_cost(net_t *net)
         uint64_t start_ns = base_clock_ns(), length_ns = part == 0 ? 1000000000ull : 3000000000ull;
         while (base_clock_ns() - start_ns < length_ns) {
             if (net_poll(net) > 0) idle_reset(&ladder);
-            idle_pause(idle_next(&ladder, base_clock_ns(), net_busy(net)));
+            idle_pause(idle_next(&ladder, base_clock_ns(), net_busy(net) ? IDLE_DUE_DATA : IDLE_DUE_NOTHING));
         }
         mine[part] = (cpu_seconds() - before) / (double)length_ns * 1e9;
     }

@@ -1,0 +1,244 @@
+/* Objects of another node, fetched by each of the ways there are: two agents, each in a thread of its own, on the fake network. */
+#include "proxies.h"
+
+#include "error.h"
+#include "net_fake.h"
+#include "object.h"
+#include "test_child.h"
+#include "test_store.h"
+#include "upcalls.h"
+#include "wait.h"
+#include "wire.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { RANKS = 2, OWNER = 1, MAX_BYTES = WIRE_MAX_PUSHED + 100000 };
+
+static struct {
+    test_node_t t[RANKS];
+    net_t *nets[RANKS];
+    agent_t *agents[RANKS]; /* [0] is this process's, as agent_here says */
+    ep_t *ep, *owner;
+} f;
+
+static uint8_t expected[MAX_BYTES];
+
+/* What every rank of a session tells every other. */
+static void tell_offsets(void)
+{
+    for (int r = 0; r < RANKS; r++) {
+        node_t *node = f.t[r].of[0];
+        node->slots_off_of = calloc(RANKS, sizeof(uint64_t));
+        node->arena_off_of = calloc(RANKS, sizeof(uint64_t));
+        assert_non_null(node->slots_off_of);
+        assert_non_null(node->arena_off_of);
+        for (int k = 0; k < RANKS; k++) {
+            const segment_t *seg = &f.t[k].of[0]->segs[0];
+            node->slots_off_of[k] = seg->hdr->slots.items_off;
+            node->arena_off_of[k] = seg->hdr->arena_off;
+        }
+    }
+}
+
+static int setup(net_bulk_t small, net_bulk_t large)
+{
+    static const int nodes[RANKS] = {0, 1};
+    assert_int_equal(net_open_fake(RANKS, nodes, f.nets), MRAY_OK);
+    upcalls_install();
+    for (int r = RANKS - 1; r >= 0; r--) {
+        test_store_make(&f.t[r], (test_node_config_t){.n = 1, .n_elsewhere = 1, .first_rank = r, .segment = {.arena_bytes = 1 << 20, .n_slots = 256, .n_records = 256}});
+        const segment_t *seg = &f.t[r].of[0]->segs[0];
+        assert_int_equal(agent_create(f.t[r].of[0], f.nets[r], &f.agents[r]), MRAY_OK);
+        assert_int_equal(net_attach_segment(f.nets[r], seg->rw, seg->bytes), MRAY_OK);
+        net_fake_set_bulk(f.nets[r], small, large);
+    }
+    tell_offsets();
+    f.ep = test_node_open(&f.t[0], 0, SEG_EP_MAIN, EP_KIND_USER, false);
+    f.owner = test_node_open(&f.t[OWNER], 0, SEG_EP_MAIN, EP_KIND_USER, false);
+    for (int r = 0; r < RANKS; r++) assert_int_equal(agent_start_helper(f.agents[r]), MRAY_OK);
+    for (uint32_t i = 0; i < sizeof expected; i++) expected[i] = (uint8_t)(i * 7 + i / 251);
+    return 0;
+}
+
+static int setup_pull(void **state)
+{
+    (void)state;
+    return setup(NET_BULK_PULL, NET_BULK_PULL);
+}
+
+static int setup_rma(void **state)
+{
+    (void)state;
+    return setup(NET_BULK_RMA, NET_BULK_RMA);
+}
+
+static int setup_mixed(void **state)
+{
+    (void)state;
+    return setup(NET_BULK_PULL, NET_BULK_RMA);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    for (int r = 0; r < RANKS; r++) agent_stop_helper(f.agents[r]);
+    ep_close(f.ep);
+    ep_close(f.owner);
+    for (int r = 0; r < RANKS; r++) {
+        agent_destroy(f.agents[r]);
+        net_close(f.nets[r]);
+        test_node_free(&f.t[r]);
+    }
+    return 0;
+}
+
+static void stage(sid_t sid, uint32_t bytes)
+{
+    object_value_t v = {.type = {.dtype = MRAY_UINT8, .is_array = 1, .size = 1}, .ndim = 1, .dims = {bytes}, .data = expected, .bytes = bytes};
+    assert_int_equal(object_stage(f.owner, sid, &v), MRAY_OK);
+    object_publish(f.owner, sid);
+}
+
+static sid_t proxy_of(mray_ref ref)
+{
+    sid_t proxy = 0;
+    if (proxies_acquire(f.ep, ref, &proxy) != MRAY_OK) fail_msg("%s", mray_error_message());
+    return proxy;
+}
+
+static void check_is(sid_t proxy, uint32_t bytes)
+{
+    mray_view view;
+    assert_int_equal(wait_slots(f.ep, &proxy, 1, 1, BASE_FOREVER), 1);
+    if (object_look(f.ep, slot_at(f.ep, proxy), &view) != MRAY_OK) fail_msg("%u bytes: %s", bytes, mray_error_message());
+    assert_int_equal(view.size, bytes);
+    assert_int_equal(view.ndim, 1);
+    assert_int_equal(view.type.dtype, MRAY_UINT8);
+    if (bytes > 0) assert_memory_equal(view.data, expected, bytes);
+}
+
+static const uint32_t sizes[] = {0, 8, 24, 25, 1000, WIRE_MAX_INLINE, WIRE_MAX_INLINE + 1, 2 * WIRE_PIECE_BYTES, 65536, WIRE_MAX_PUSHED - 1000, WIRE_MAX_PUSHED + 1, MAX_BYTES};
+enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
+
+static void test_objects_of_every_size_arrive(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_SIZES; i++) {
+        sid_t sid = slot_alloc(f.owner, 1);
+        stage(sid, sizes[i]);
+        sid_t proxy = proxy_of(slot_ref(f.owner, sid));
+        check_is(proxy, sizes[i]);
+        slot_drop_own(f.ep, proxy);
+        slot_change(f.owner, sid, RC_DROP_CREATOR);
+    }
+}
+
+static void test_an_object_that_is_made_later_arrives(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_SIZES; i++) {
+        sid_t sid = slot_alloc(f.owner, 1);
+        sid_t proxy = proxy_of(slot_ref(f.owner, sid));
+        assert_int_equal(wait_slots(f.ep, &proxy, 1, 1, base_clock_deadline(i < 3 ? 2000000 : 0)), 0);
+        stage(sid, sizes[i]);
+        check_is(proxy, sizes[i]);
+        slot_drop_own(f.ep, proxy);
+        slot_change(f.owner, sid, RC_DROP_CREATOR);
+    }
+}
+
+static void test_an_error_arrives_as_itself(void **state)
+{
+    (void)state;
+    mray_view view;
+    sid_t sid = slot_alloc(f.owner, 1);
+    object_stage_error(f.owner, sid, MRAY_ERR_TASK, "it would not work");
+    object_publish(f.owner, sid);
+    sid_t proxy = proxy_of(slot_ref(f.owner, sid));
+    assert_int_equal(wait_slots(f.ep, &proxy, 1, 1, BASE_FOREVER), 1);
+    assert_int_equal(object_look(f.ep, slot_at(f.ep, proxy), &view), MRAY_ERR_TASK);
+    assert_non_null(strstr(mray_error_message(), "it would not work"));
+    slot_drop_own(f.ep, proxy);
+    mray_ref gone = slot_ref(f.owner, sid);
+    gone.gen += 2; /* of nobody */
+    proxy = proxy_of(gone);
+    assert_int_equal(wait_slots(f.ep, &proxy, 1, 1, BASE_FOREVER), 1);
+    assert_int_not_equal(object_look(f.ep, slot_at(f.ep, proxy), &view), MRAY_OK);
+    slot_drop_own(f.ep, proxy);
+}
+
+/* The store here has no room: the object is an error here, and pieces of it that still come are dropped; the next one arrives. */
+static void test_without_room_it_is_an_error(void **state)
+{
+    (void)state;
+    mray_view view;
+    arena_block_t all, one;
+    arena_t *arena = payload_arena(f.ep, 0);
+    assert_int_equal(arena_alloc(arena, f.ep->gid, (1 << 20) - 4096, &all), MRAY_OK);
+    sid_t sid = slot_alloc(f.owner, 1);
+    stage(sid, 65536);
+    sid_t proxy = proxy_of(slot_ref(f.owner, sid));
+    assert_int_equal(wait_slots(f.ep, &proxy, 1, 1, BASE_FOREVER), 1);
+    assert_int_equal(object_look(f.ep, slot_at(f.ep, proxy), &view), MRAY_ERR_OBJECT_STORE_FULL);
+    slot_drop_own(f.ep, proxy);
+    assert_int_equal(arena_free(arena, f.ep->gid, all), MRAY_OK);
+    assert_int_equal(arena_alloc(arena, f.ep->gid, 1, &one), MRAY_OK);
+    assert_int_equal(arena_free(arena, f.ep->gid, one), MRAY_OK);
+    sid_t next = slot_alloc(f.owner, 1);
+    stage(next, 65536);
+    proxy = proxy_of(slot_ref(f.owner, next));
+    check_is(proxy, 65536);
+    slot_drop_own(f.ep, proxy);
+}
+
+static void until_used(uint64_t bytes)
+{
+    uint64_t limit_ns = base_clock_deadline(UINT64_C(20000000000));
+    while (test_store_used_bytes(f.ep, 0) > bytes)
+        if (base_clock_ns() > limit_ns) fail_msg("%llu bytes stay in use", (unsigned long long)test_store_used_bytes(f.ep, 0));
+}
+
+/* The copy goes with the ref, unless somebody uses it; the owner's hold goes as well, so that the object can. */
+static void test_a_released_object_leaves_nothing(void **state)
+{
+    (void)state;
+    sid_t sid = slot_alloc(f.owner, 1);
+    mray_ref ref = slot_ref(f.owner, sid);
+    stage(sid, 65536);
+    for (int i = 0; i < 3; i++) {
+        sid_t proxy = proxy_of(ref);
+        check_is(proxy, 65536);
+        pthread_mutex_lock(&f.agents[0]->lock);
+        proxies_released(f.agents[0]->proxies, ref); /* still used */
+        pthread_mutex_unlock(&f.agents[0]->lock);
+        check_is(proxy, 65536);
+        slot_drop_own(f.ep, proxy);
+        assert_true(test_store_used_bytes(f.ep, 0) >= 65536);
+        pthread_mutex_lock(&f.agents[0]->lock);
+        proxies_released(f.agents[0]->proxies, ref);
+        pthread_mutex_unlock(&f.agents[0]->lock);
+        assert_int_equal(test_store_used_bytes(f.ep, 0), 0);
+    }
+    slot_change(f.owner, sid, RC_DROP_CREATOR);
+    uint64_t limit_ns = base_clock_deadline(UINT64_C(20000000000));
+    while (test_store_used_bytes(f.owner, 0) > 0 && base_clock_ns() < limit_ns) sched_yield();
+    assert_int_equal(test_store_used_bytes(f.owner, 0), 0);
+    until_used(0);
+}
+
+#define PULL(name) cmocka_unit_test_setup_teardown(name, setup_pull, teardown)
+#define RMA(name) {#name " by rma", name, setup_rma, teardown, NULL}
+#define MIXED(name) {#name " by pull and rma", name, setup_mixed, teardown, NULL}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PULL(test_objects_of_every_size_arrive),         RMA(test_objects_of_every_size_arrive),         MIXED(test_objects_of_every_size_arrive),
+        PULL(test_an_object_that_is_made_later_arrives), RMA(test_an_object_that_is_made_later_arrives), MIXED(test_an_object_that_is_made_later_arrives),
+        PULL(test_an_error_arrives_as_itself),           RMA(test_an_error_arrives_as_itself),
+        PULL(test_without_room_it_is_an_error),          RMA(test_without_room_it_is_an_error),
+        PULL(test_a_released_object_leaves_nothing),     RMA(test_a_released_object_leaves_nothing),
+    };
+    return cmocka_run_group_tests_name("exec.proxies", tests, NULL, NULL);
+}
