@@ -330,7 +330,7 @@ static void end_broken_session(session_t *s)
 {
     bool waits = !s->embedded && s->node->rank != 0;
     log_warn("the session ends without the ranks that were lost; another one cannot follow in this process");
-    timeline_finish_alone(&s->timeline);
+    timeline_finish(&s->timeline, true);
     broken = s->net;
     undo(s);
     while (waits) pause();
@@ -347,7 +347,7 @@ static void end_session(session_t *s)
     }
     /* Segments are read by other ranks until all have come here. */
     (void)net_barrier(s->net);
-    timeline_finish(&s->timeline);
+    timeline_finish(&s->timeline, false);
     close_and_undo(s);
     if (world) stand_by();
 }

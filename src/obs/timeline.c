@@ -3,6 +3,7 @@
 
 #include "error.h"
 #include "log.h"
+#include "lost.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,7 @@ typedef enum {
     SAY_GO,       /* rank 0: clocks are compared */
     SAY_RANK,     /* a rank, and the name of its host behind the message */
     SAY_TASKS,    /* n events of an endpoint behind the message */
-    SAY_DONE,     /* a node has told all; value: events lost there */
+    SAY_DONE,     /* a node has told all, of n ranks; value: events lost there */
 } say_t;
 
 typedef struct {
@@ -214,9 +215,11 @@ static void on_message(agent_t *agent, int src_rank, const void *body, uint32_t 
     case SAY_TASKS: take_tasks(t, &m, (const trace_event_t *)(const void *)more); break;
     case SAY_DONE:
         t->lost += m.value;
+        t->n_ranks_told += m.n;
         t->n_done++;
         break;
     }
+    t->n_news++;
 }
 
 /* ---- what the first rank of a node tells ---- */
@@ -317,7 +320,28 @@ static void end_file(timeline_t *t, FILE *out)
     log_info("the timeline of %llu tasks is in %s", (unsigned long long)t->json.n_events, t->path);
 }
 
-static void write_file(timeline_t *t, bool alone)
+/* Nodes whose first rank was not lost. */
+static int nodes_to_come(const timeline_t *t)
+{
+    const net_info_t *info = info_of(t);
+    int n = 0;
+    for (int node = 1; node < info->n_nodes; node++) n += !lost_is(t->agent, first_rank_of_node(info, node));
+    return n;
+}
+
+/* From a session that lost a rank, others may go as well: it is waited as long as there is news. */
+static void await_nodes(timeline_t *t, bool broken)
+{
+    uint64_t n_news = 0, deadline_ns = 0;
+    while (t->n_done < nodes_to_come(t)) {
+        if (t->n_news != n_news || deadline_ns == 0) deadline_ns = base_clock_deadline(2 * LAST_TASKS_NS);
+        if (broken && base_clock_ns() >= deadline_ns) return;
+        n_news = t->n_news;
+        poll(t);
+    }
+}
+
+static void write_file(timeline_t *t, bool broken)
 {
     const net_info_t *info = info_of(t);
     (void)!ftruncate(t->fd, 0); /* a pipe or a device has nothing to cut */
@@ -330,31 +354,29 @@ static void write_file(timeline_t *t, bool alone)
     (void)setvbuf(out, NULL, _IOFBF, BUFFER_BYTES);
     timeline_json_begin(&t->json, out, t->origin_ns);
     t->end_ns = base_clock_ns();
-    if (!alone) compare_clocks(t, 1);
-    t->lost += tell_node(t, alone ? LAST_TASKS_NS : 0);
-    while (!alone && t->n_done < info->n_nodes - 1) poll(t);
+    if (!broken) compare_clocks(t, 1);
+    t->lost += tell_node(t, broken ? LAST_TASKS_NS : 0);
+    await_nodes(t, broken);
     timeline_json_session(&t->json, SEG_EP_MAIN, t->origin_ns, t->end_ns);
     timeline_facts_t facts = {.n_ranks = info->n_ranks, .n_hosts = info->n_nodes, .lost = t->lost, .end_ns = t->end_ns, .clock_error_ns = clock_error_ns(t),
-                              .n_ranks_missing = alone ? (unsigned)(info->n_ranks - info->n_node_ranks) : 0};
+                              .n_ranks_missing = (unsigned)(info->n_ranks - info->n_node_ranks) - t->n_ranks_told};
     timeline_json_end(&t->json, &facts);
-    if (alone) log_warn("the timeline in %s has the tasks of host %s only, since a rank was lost", t->path, net_hostname());
+    if (facts.n_ranks_missing > 0) log_warn("the timeline in %s lacks the tasks of %u ranks, since a rank was lost", t->path, facts.n_ranks_missing);
     end_file(t, out);
 }
 
-void timeline_finish(timeline_t *t)
+void timeline_finish(timeline_t *t, bool broken)
 {
     if (!t->on) return;
     const net_info_t *info = info_of(t);
     if (info->rank == 0) {
-        write_file(t, false);
+        write_file(t, broken);
     } else if (info->node_rank == 0) {
-        compare_clocks(t, 1);
-        uint64_t lost = tell_node(t, 0);
-        say(t, 0, &(message_t){.say = SAY_DONE, .value = lost}, NULL, 0);
+        if (!broken) compare_clocks(t, 1);
+        uint64_t lost = tell_node(t, broken ? LAST_TASKS_NS : 0);
+        say(t, 0, &(message_t){.say = SAY_DONE, .n = (uint16_t)info->n_node_ranks, .value = lost}, NULL, 0);
+        /* Without a barrier behind it nothing else sees to it that it is sent. */
+        uint64_t deadline_ns = base_clock_deadline(2 * LAST_TASKS_NS);
+        while (broken && net_busy(t->agent->net) && base_clock_ns() < deadline_ns) poll(t);
     }
-}
-
-void timeline_finish_alone(timeline_t *t)
-{
-    if (t->on && info_of(t)->rank == 0) write_file(t, true);
 }

@@ -33,7 +33,9 @@ typedef struct {
     uint64_t origin_ns, end_ns;
     timeline_offset_t *offsets[2]; /* by node: at the start, at the end */
     uint64_t pong_ns;
-    int n_done; /* nodes whose events are all here */
+    int n_done; /* nodes whose events are all here, */
+    unsigned n_ranks_told; /* how many ranks these have */
+    uint64_t n_news; /* messages so far */
     uint64_t lost;
     timeline_json_t json;
 } timeline_t;
@@ -44,10 +46,8 @@ int timeline_open(timeline_t *t, const char *setting, int n_nodes);
 void timeline_attach(timeline_t *t, agent_t *agent);
 /* Compare clocks: the last step of the start. */
 void timeline_start(timeline_t *t);
-/* No worker of any rank is left: gather and write. */
-void timeline_finish(timeline_t *t);
-/* The end of a session that lost a rank: rank 0 writes what its own node has. */
-void timeline_finish_alone(timeline_t *t);
+/* Gather and write. No worker of any rank is left; but where the session lost a rank (broken) there was no barrier, and rank 0 takes what comes. */
+void timeline_finish(timeline_t *t, bool broken);
 /* Whatever was done of the above. */
 void timeline_close(timeline_t *t);
 

@@ -3,6 +3,7 @@
 /* ranks: 3x1 4x2 */
 /* sanitize: none */
 #include "check.h"
+#include "test_json.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -65,8 +66,28 @@ static bool is_dead(int rank)
     return word != NULL && word < line + 1 + strcspn(line + 1, "\n");
 }
 
+/* The timeline has what ran on nodes that still answer: all but the victim's where it is a node of its own. */
+static void check_timeline(const char *path, int n_ranks)
+{
+    int n = 0;
+    char *text = json_read_file(path);
+    CHECK(text != NULL && json_is_whole(text));
+    for (char *line = text != NULL ? strtok(text, "\n") : NULL; line != NULL; line = strtok(NULL, "\n")) {
+        n += json_member_is(line, "name", "slow_square") && json_member_number(line, "pid") == 1;
+        if (json_member(line, "ranks_missing") != NULL) CHECK_EQUAL(json_member_number(line, "ranks_missing"), n_ranks == 3 ? 1 : 0);
+    }
+    CHECK(n_ranks == 3 ? n >= N_WORK + N_WORK / 2 : n > 0);
+    free(text);
+}
+
 int main(int argc, char **argv)
 {
+    check_file trace = {""};
+    const char *own_rank = getenv("OMPI_COMM_WORLD_RANK");
+    if (own_rank != NULL && atoi(own_rank) == 0) {
+        trace = check_file_of("trace.json");
+        setenv("MRAY_TRACE", trace.text, 1);
+    }
     setenv("MRAY_NODE_SUSPECT_TIMEOUT", "300", 1);
     setenv("MRAY_NODE_DEAD_TIMEOUT", "1500", 1);
     setenv("MRAY_UNSCHEDULABLE_TIMEOUT", "500", 1);
@@ -132,7 +153,9 @@ int main(int argc, char **argv)
         CHECK_EQUAL(x, (int64_t)i * i);
     }
     if (check_num_ranks() == 3) CHECK(kill((pid_t)pid, SIGSTOP) == 0); /* once it is there at the end, once it is not */
+    int n_ranks = check_num_ranks();
     CHECK_OK(mray_finalize());
+    check_timeline(trace.text, n_ranks);
     CHECK_ERROR(mray_init(NULL, NULL, NULL), MRAY_ERR_NODE_DIED, "start the job again");
     return check_finish();
 }
