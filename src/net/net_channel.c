@@ -13,6 +13,7 @@
 enum {
     RECV_SLOTS = 8,
     RECV_ROUNDS = 8,  /* at most RECV_SLOTS * RECV_ROUNDS packets a poll, so that a flood does not keep it */
+    LOOK_AT_ALL = 8,  /* every so many looks go to all receives, not to the oldest alone */
     LANE_OPEN = 8,    /* sends open to one rank */
     TOTAL_OPEN = 128, /* and in all */
     LANE_LIMIT_PACKETS = NET_LANE_LIMIT_BYTES / NET_PACKET_BYTES,
@@ -46,6 +47,9 @@ struct net_channel {
     net_order_t order;
     MPI_Request recvs[RECV_SLOTS];
     unsigned char *recv_bytes; /* RECV_SLOTS buffers */
+    uint32_t posted[RECV_SLOTS], n_posted; /* when each receive was */
+    uint32_t n_looks;
+    bool flows; /* the last look found something */
 };
 
 static unsigned char *slot_bytes(net_channel_t *channel, int slot)
@@ -55,6 +59,7 @@ static unsigned char *slot_bytes(net_channel_t *channel, int slot)
 
 static int post_receive(net_channel_t *channel, int slot)
 {
+    channel->posted[slot] = channel->n_posted++;
     return net_mpi_error(MPI_Irecv(slot_bytes(channel, slot), NET_PACKET_BYTES, MPI_BYTE, MPI_ANY_SOURCE, channel->tag, channel->comm,
                                    &channel->recvs[slot]),
                          "MPI_Irecv");
@@ -300,13 +305,33 @@ static void arrived(net_channel_t *channel, int slot, const MPI_Status *status)
     repost(channel, slot);
 }
 
+/* The receive that the next packet goes to: messages match receives in the order of posting. */
+static int oldest(const net_channel_t *channel)
+{
+    int slot = -1;
+    for (int i = 0; i < RECV_SLOTS; i++)
+        if (channel->recvs[i] != MPI_REQUEST_NULL && (slot < 0 || (int32_t)(channel->posted[i] - channel->posted[slot]) < 0)) slot = i;
+    return slot;
+}
+
+/* While nothing comes the oldest receive alone is looked at: that finds in the same call what the call itself takes from the network. It may be that of a
+ * sender that stopped half-way, so all are looked at from time to time. */
+static int look(net_channel_t *channel, int *indices, MPI_Status *statuses)
+{
+    int slot = channel->flows || ++channel->n_looks % LOOK_AT_ALL == 0 ? -1 : oldest(channel);
+    if (slot < 0) return net_mpi_testsome(RECV_SLOTS, channel->recvs, indices, statuses);
+    indices[0] = slot;
+    return net_mpi_test(&channel->recvs[slot], &statuses[0]);
+}
+
 int net_channel_receive(net_channel_t *channel)
 {
     int n = 0;
     for (int round = 0; round < RECV_ROUNDS; round++) {
         int indices[RECV_SLOTS];
         MPI_Status statuses[RECV_SLOTS];
-        int n_done = net_mpi_testsome(RECV_SLOTS, channel->recvs, indices, statuses);
+        int n_done = look(channel, indices, statuses);
+        channel->flows = n_done > 0;
         for (int i = 0; i < n_done; i++) arrived(channel, indices[i], &statuses[i]);
         int n_taken = 0;
         for (int slot; (slot = net_order_take(&channel->order)) >= 0; n_taken++) {

@@ -28,3 +28,16 @@ int net_mpi_testsome(int n, MPI_Request *requests, int *indices, MPI_Status *sta
     log_error("net: %s", mray_error_message());
     return 0;
 }
+
+bool net_mpi_test(MPI_Request *request, MPI_Status *status)
+{
+    int done = 0;
+    int rc = MPI_Test(request, &done, status);
+    if (rc != MPI_SUCCESS && *request != MPI_REQUEST_NULL) { /* the call as a whole */
+        net_mpi_error(rc, "MPI_Test");
+        log_error("net: %s", mray_error_message());
+        return false;
+    }
+    if (done || rc != MPI_SUCCESS) status->MPI_ERROR = rc;
+    return done || rc != MPI_SUCCESS;
+}
