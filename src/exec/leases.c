@@ -366,6 +366,14 @@ static local_t look_at_workers(const leases_t *l, const demand_t *plain)
     return found;
 }
 
+/* Those who submitted in the meantime told nobody, and may not submit again: what they left in queues is told for them, after the flag is set. */
+static void listen_again(leases_t *l, const demand_t *plain)
+{
+    uint32_t listening = 1;
+    listen(l, plain);
+    if (atomic_load(&header(l)->lease_listen) == 1 && look_at_workers(l, plain).all > 0) atomic_compare_exchange_strong(&header(l)->lease_listen, &listening, 2);
+}
+
 /* Half of the longest queue of the node, as far as there is room elsewhere. */
 static int pull(leases_t *l, demand_t *plain, const local_t *local)
 {
@@ -477,7 +485,7 @@ int leases_round(leases_t *l)
     demand_t *plain = l->demands.items[0];
     n += balance_plain(l, plain);
     uint64_t now_ns = base_clock_ns();
-    if (l->listen_ns != 0 && now_ns >= l->listen_ns) listen(l, plain);
+    if (l->listen_ns != 0 && now_ns >= l->listen_ns) listen_again(l, plain);
     if (l->agent->node->multi_node) n += recall_round(&l->recall, l->agent, plain, now_ns);
     if (now_ns < l->look_ns) return n;
     l->look_ns = now_ns + LOOK_NS;
