@@ -46,6 +46,12 @@ static int fetch_copy(run_context_t *c, mray_ref ref, sid_t *sid_p)
     return MRAY_OK;
 }
 
+/* A scalar in its slot: most arguments are. */
+static bool is_inline_scalar(const slot_t *slot, const mray_type *param)
+{
+    return slot->kind == SLOT_KIND_INLINE && slot->ndim == 0 && !param->is_array && slot->dtype == param->dtype && slot->bytes == param->size;
+}
+
 /* One argument that is given by a ref: its value where it lies. args[p] points into slot or arena. */
 static int gather_value(run_context_t *c, int p, unsigned i, mray_array_any *array, void **arg_p)
 {
@@ -53,6 +59,11 @@ static int gather_value(run_context_t *c, int p, unsigned i, mray_array_any *arr
     mray_view view;
     const mray_type *param = &c->function->params[p];
     mray_ref ref = record_ref(c->ep, c->rec, i)->ref;
+    sid_t held = (atomic_load_explicit(&c->rec->held, memory_order_relaxed) >> i & 1) != 0 ? slot_guess(c->ep, ref) : 0;
+    if (held != 0 && is_inline_scalar(slot_at(c->ep, held), param)) {
+        *arg_p = slot_at(c->ep, held)->u.value;
+        return MRAY_OK;
+    }
     int status = slot_find(c->ep, ref, &sid);
     if (status == MRAY_OK && slot_at(c->ep, sid)->kind == SLOT_KIND_REMOTE) status = fetch_copy(c, ref, &sid);
     if (status == MRAY_OK) status = object_look(c->ep, slot_at(c->ep, sid), &view);
@@ -171,7 +182,8 @@ static void call_and_stage(run_context_t *c)
     _Alignas(16) uint8_t small_ret[RETURN_ON_STACK];
     mray_array_any arrays[MRAY_MAX_ARGS];
     mray_ref refs[MRAY_MAX_ARGS];
-    void *args[1 + MRAY_MAX_ARGS] = {c->self}; /* args[-1] of a method is its actor's state */
+    void *args[1 + MRAY_MAX_ARGS];
+    args[0] = c->self; /* args[-1] of a method is its actor's state */
     base_prefetch_to_write(slot_at(c->ep, c->ret));
     int status = gather(c, values, arrays, refs, args + 1);
     if (status != MRAY_OK) {
@@ -231,13 +243,30 @@ void run_finish(ep_t *ep, rid_t rid, record_t *rec, bool again)
         }
         slot_change(ep, ret + i, RC_DROP_PRODUCER);
     }
-    for (unsigned i = 0; i < rec->n_refs; i++) {
-        sid_t sid;
-        if ((atomic_load_explicit(&rec->held, memory_order_relaxed) >> i & 1) != 0 && slot_find(ep, record_ref(ep, rec, i)->ref, &sid) == MRAY_OK &&
-            sid != 0)
-            slot_drop_for(ep, sid, rid, i);
+    for (uint32_t held = atomic_load_explicit(&rec->held, memory_order_relaxed); held != 0; held &= held - 1) {
+        unsigned i = (unsigned)__builtin_ctz(held);
+        mray_ref ref = record_ref(ep, rec, i)->ref;
+        sid_t sid = slot_guess(ep, ref); /* it is held, so it is there; but a dead one may have destroyed it and not said so */
+        if (!again || (slot_find(ep, ref, &sid) == MRAY_OK && sid != 0)) slot_drop_for(ep, sid, rid, i);
     }
     runq_free_record(ep, rid, rec);
+}
+
+/* All but the message, which is long, and read only when it was written. */
+static void run_context_init(run_context_t *c, ep_t *ep, rid_t rid, record_t *rec, void *self)
+{
+    c->outer = run_current;
+    c->ep = ep;
+    c->rid = rid;
+    c->rec = rec;
+    c->function = functions_at(rec->fn);
+    c->self = self;
+    c->ret = run_return_slot(ep, rec);
+    c->failed = false;
+    c->status = MRAY_OK;
+    c->n_copies = 0;
+    c->return_data = NULL;
+    c->return_bytes = 0;
 }
 
 int run_record(ep_t *ep, rid_t rid, record_t *rec, void *self)
@@ -246,8 +275,8 @@ int run_record(ep_t *ep, rid_t rid, record_t *rec, void *self)
         run_fail(ep, rid, rec, MRAY_ERR_TASK_CANCELLED, "the worker that submitted this task died while it did so");
         return MRAY_ERR_TASK_CANCELLED;
     }
-    run_context_t context = {.outer = run_current, .ep = ep, .rid = rid, .rec = rec, .function = functions_at(rec->fn), .self = self,
-                             .ret = run_return_slot(ep, rec)};
+    run_context_t context;
+    run_context_init(&context, ep, rid, rec, self);
     run_current = &context;
     rid_t outer = atomic_load_explicit(&ep->sh->current, memory_order_relaxed);
     atomic_store_explicit(&ep->sh->current, rid, memory_order_relaxed);

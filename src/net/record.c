@@ -11,17 +11,12 @@ static void put(void *to, const void *from, uint32_t bytes)
 {
     uint8_t *t = to;
     const uint8_t *f = from;
-    while (bytes > 0) {
-        if (bytes >= 8 && (uintptr_t)t % 8 == 0) {
-            uint64_t word;
-            memcpy(&word, f, 8);
-            __atomic_store_n((shared_word_t *)(void *)t, word, __ATOMIC_RELAXED);
-            t += 8, f += 8, bytes -= 8;
-        } else {
-            __atomic_store_n(t++, *f++, __ATOMIC_RELAXED);
-            bytes--;
-        }
+    for (bool aligned = (uintptr_t)t % 8 == 0; aligned && bytes >= 8; t += 8, f += 8, bytes -= 8) {
+        uint64_t word;
+        memcpy(&word, f, 8);
+        __atomic_store_n((shared_word_t *)(void *)t, word, __ATOMIC_RELAXED);
     }
+    for (; bytes > 0; bytes--) __atomic_store_n(t++, *f++, __ATOMIC_RELAXED);
 }
 
 static record_ext_t *ext_at(const ep_t *ep, rid_t rid)

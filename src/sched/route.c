@@ -81,12 +81,11 @@ static uint16_t next_worker(const node_t *node, const uint64_t *leases, uint16_t
 static int place_of_arguments(ep_t *ep, const record_t *rec)
 {
     uint64_t bytes[NODE_MAX_RANKS];
+    uint16_t held = atomic_load_explicit(&rec->held, memory_order_relaxed);
     int best = -1;
     for (unsigned i = 0; i < rec->n_refs; i++) {
-        if ((rec->by_value >> i & 1) == 0) continue;
-        sid_t sid;
-        if (slot_find(ep, record_ref(ep, (record_t *)(uintptr_t)rec, i)->ref, &sid) != 0 || sid == 0) continue;
-        const slot_t *slot = slot_at(ep, sid);
+        if (((rec->by_value & held) >> i & 1) == 0) continue;
+        const slot_t *slot = slot_at(ep, slot_guess(ep, record_ref(ep, (record_t *)(uintptr_t)rec, i)->ref));
         if (slot->kind != SLOT_KIND_PAYLOAD || slot->bytes < LOCALITY_MIN_BYTES) continue;
         int place = ep->node->node_rank_of[slot->u.where.rank];
         if (place < 0) continue;
@@ -135,7 +134,7 @@ uint16_t route_pick_worker(ep_t *ep, rid_t rid, const record_t *rec, uint16_t ex
     const node_t *node = ep->node;
     uint64_t leases[SEG_MASK_WORDS];
     if (!leases_of(node, rid, leases)) return 0;
-    int near = rec->n_refs > 0 ? place_of_arguments(ep, rec) : -1;
+    int near = rec->n_refs > 0 && node->n_node_ranks > 1 ? place_of_arguments(ep, rec) : -1;
     uint16_t gid = near >= 0 ? take_idle(ep, near, exclude) : 0;
     if (gid == 0) gid = pick_idle(ep, leases, true, exclude);
     if (gid == 0) gid = pick_idle(ep, leases, false, exclude);
