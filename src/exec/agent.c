@@ -353,7 +353,7 @@ void agent_serve(agent_t *agent)
             sleep_until_woken(agent, IDLE_MAX_SLEEP_NS);
             continue;
         }
-        (void)ep_note_cpu(agent->ep);
+        agent->ladder.lingers = ep_may_spin(agent->ep);
         idle_step_t step = idle_next(&agent->ladder, base_clock_ns(), busy ? IDLE_DUE_DATA : IDLE_DUE_NOTHING);
         if (step.kind == IDLE_SLEEP)
             sleep_until_woken(agent, step.sleep_ns);

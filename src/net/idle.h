@@ -16,6 +16,7 @@
 enum {
     IDLE_SPIN_END_NS = 20 * 1000,
     IDLE_YIELD_END_NS = 200 * 1000,
+    IDLE_LINGER_END_NS = 1000 * 1000,         /* the same with a core to spare, if asked for */
     IDLE_DATA_YIELD_END_NS = 4 * 1000 * 1000, /* the same while data flow: pieces of a long message are no event, and wait for every poll */
     IDLE_LONG_NS = 1000 * 1000 * 1000,   /* from here on sleeps of IDLE_LONG_SLEEP_NS */
     IDLE_MIN_SLEEP_NS = 20 * 1000,       /* about 50 us as the kernel does it */
@@ -36,6 +37,7 @@ typedef enum { IDLE_DUE_NOTHING, IDLE_DUE_ANSWER, IDLE_DUE_DATA } idle_due_t;
 typedef struct idle_ladder {
     uint64_t since_ns; /* when idleness began; 0: something happened since the last idle_next() */
     bool may_spin;
+    bool lingers; /* a core is to spare: whoever was served lately may come again soon, and would wait for the end of a sleep, 50 us and more on an idle core */
 } idle_ladder_t;
 
 /* may_spin: runnable threads <= cores; it may be changed in the struct at any time. A wrong true costs much more

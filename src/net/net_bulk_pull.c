@@ -297,7 +297,7 @@ static int serve_round(pull_t *pull)
     return n;
 }
 
-static void reap_sends(pull_t *pull)
+static int reap_sends(pull_t *pull)
 {
     int indices[N_SENDS];
     MPI_Status statuses[N_SENDS];
@@ -311,7 +311,7 @@ static void reap_sends(pull_t *pull)
         pull->n_open_serves--;
         serve_put(pull, serve);
     }
-    if (n_done == 0) return;
+    if (n_done == 0) return 0;
     int n_kept = 0;
     for (int i = 0; i < pull->n_sends; i++) {
         if (!pull->send_serves[i]) continue;
@@ -319,6 +319,7 @@ static void reap_sends(pull_t *pull)
         pull->send_serves[n_kept++] = pull->send_serves[i];
     }
     pull->n_sends = n_kept;
+    return n_done;
 }
 
 static void read_arrived(pull_t *pull, int src, const void *data)
@@ -354,7 +355,7 @@ static int pull_poll(net_bulk_path_t *path)
     n += net_channel_receive(pull->channel);
     if (pull->n_streams > 0) n += reap_recvs(pull);
     if (pull->small.head || pull->large.head) start_queued(pull);
-    if (pull->n_sends > 0) reap_sends(pull);
+    if (pull->n_sends > 0) n += reap_sends(pull);
     for (int round; pull->first && (round = serve_round(pull)) > 0;) n += round;
     return n + net_channel_send(pull->channel);
 }

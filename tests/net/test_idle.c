@@ -63,6 +63,19 @@ static void test_while_data_flow_it_sleeps_later(void **state)
     assert_int_equal(step_after(true, IDLE_DUE_DATA, 5 * MS).kind, IDLE_SLEEP); /* they may never come */
 }
 
+static void test_who_lingers_sleeps_later(void **state)
+{
+    (void)state;
+    idle_ladder_t ladder;
+    idle_init(&ladder, false);
+    ladder.lingers = true;
+    idle_next(&ladder, start_ns, IDLE_DUE_NOTHING);
+    assert_int_equal(idle_next(&ladder, start_ns + 900 * US, IDLE_DUE_NOTHING).kind, IDLE_YIELD);
+    assert_int_equal(idle_next(&ladder, start_ns + 1100 * US, IDLE_DUE_NOTHING).kind, IDLE_SLEEP);
+    ladder.lingers = false;
+    assert_int_equal(idle_next(&ladder, start_ns + 900 * US, IDLE_DUE_NOTHING).kind, IDLE_SLEEP);
+}
+
 static void test_reset_starts_again(void **state)
 {
     (void)state;
@@ -97,6 +110,7 @@ int main(void)
         cmocka_unit_test(test_steps_come_in_order),       cmocka_unit_test(test_without_a_core_to_spare_nothing_spins),
         cmocka_unit_test(test_sleeps_grow_to_their_caps), cmocka_unit_test(test_what_is_due_keeps_sleeps_short),
         cmocka_unit_test(test_while_data_flow_it_sleeps_later),
+        cmocka_unit_test(test_who_lingers_sleeps_later),
         cmocka_unit_test(test_reset_starts_again),        cmocka_unit_test(test_long_idleness_costs_little),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
