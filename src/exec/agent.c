@@ -274,8 +274,14 @@ static void on_stuck(void)
 
 int agent_round(agent_t *agent)
 {
+    return agent_round_after(agent, NULL, NULL);
+}
+
+int agent_round_after(agent_t *agent, void (*first_fn)(agent_t *agent, void *arg), void *arg)
+{
     void (*outer)(void) = holderlock_stuck_fn;
     holderlock_stuck_fn = on_stuck;
+    if (first_fn != NULL) first_fn(agent, arg);
     int n = read_inbox(agent);
     n += crew_round(agent->crew);
     n += retry_backlog(agent);

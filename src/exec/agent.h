@@ -63,6 +63,8 @@ int agent_create(node_t *node, net_t *net, agent_t **agent_p);
 void agent_destroy(agent_t *agent);
 /* One round; returns how many things it did. With the lock. */
 int agent_round(agent_t *agent);
+/* The same, after first_fn(). */
+int agent_round_after(agent_t *agent, void (*first_fn)(agent_t *agent, void *arg), void *arg);
 /* Something waits for a round that nobody may have been woken for. */
 bool agent_has_news(const agent_t *agent);
 /* Rounds until agent->stop; sleeps in between. */

@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "copies.h"
+#include "drive.h"
 #include "error.h"
 #include "log.h"
 #include "lost.h"
@@ -46,8 +47,40 @@ struct proxies {
 
 /* ---- asking ---- */
 
+/* ---- by a thread that may make the agent's rounds: without a message to it ---- */
+
+typedef struct {
+    ep_t *ep;
+    mray_ref ref;
+    sid_t sid;
+    bool held;
+} acquire_t;
+
+static void acquire_first(agent_t *agent, void *arg)
+{
+    acquire_t *a = arg;
+    sid_t sid = proxies_get(agent->proxies, a->ref);
+    if (sid == 0) return;
+    a->held = slot_try_hold_own(a->ep, slot_ref(agent->ep, sid), &a->sid);
+    slot_change(agent->ep, sid, RC_DROP);
+}
+
+static bool acquire_here(ep_t *ep, mray_ref ref, sid_t *sid_p)
+{
+    acquire_t a = {.ep = ep, .ref = ref};
+    if (!drive_before_push(ep)) return false;
+    if (pthread_mutex_trylock(&agent_here->lock) == 0) {
+        (void)agent_round_after(agent_here, acquire_first, &a);
+        pthread_mutex_unlock(&agent_here->lock);
+    }
+    drive_after_push();
+    if (a.held) *sid_p = a.sid;
+    return a.held;
+}
+
 int proxies_acquire(ep_t *ep, mray_ref ref, sid_t *sid_p)
 {
+    if (acquire_here(ep, ref, sid_p)) return MRAY_OK;
     for (;;) {
         struct {
             mray_ref reply, ref;
