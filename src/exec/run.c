@@ -49,7 +49,7 @@ static int fetch_copy(run_context_t *c, mray_ref ref, sid_t *sid_p)
 /* A scalar in its slot: most arguments are. */
 static bool is_inline_scalar(const slot_t *slot, const mray_type *param)
 {
-    return slot->kind == SLOT_KIND_INLINE && slot->ndim == 0 && !param->is_array && slot->dtype == param->dtype && slot->bytes == param->size;
+    return slot_is_ready(slot) && slot->kind == SLOT_KIND_INLINE && slot->ndim == 0 && !param->is_array && slot->dtype == param->dtype && slot->bytes == param->size;
 }
 
 /* One argument that is given by a ref: its value where it lies. args[p] points into slot or arena. */

@@ -86,7 +86,7 @@ static int place_of_arguments(ep_t *ep, const record_t *rec)
     for (unsigned i = 0; i < rec->n_refs; i++) {
         if (((rec->by_value & held) >> i & 1) == 0) continue;
         const slot_t *slot = slot_at(ep, slot_guess(ep, record_ref(ep, (record_t *)(uintptr_t)rec, i)->ref));
-        if (slot->kind != SLOT_KIND_PAYLOAD || slot->bytes < LOCALITY_MIN_BYTES) continue;
+        if (!slot_is_ready(slot) || slot->kind != SLOT_KIND_PAYLOAD || slot->bytes < LOCALITY_MIN_BYTES) continue;
         int place = ep->node->node_rank_of[slot->u.where.rank];
         if (place < 0) continue;
         if (best < 0)
