@@ -237,11 +237,7 @@ static void drop_building(const death_t *d, rid_t rid, record_t *rec)
         if (atomic_fetch_and(&rec->pending, ~RECORD_GUARD) == RECORD_GUARD) route_ready(d->ep, rid);
         return;
     }
-    for (unsigned i = 0; i < rec->n_refs; i++) {
-        sid_t sid;
-        if ((atomic_load(&rec->held) >> i & 1) != 0 && slot_find(d->ep, record_ref(d->ep, rec, i)->ref, &sid) == MRAY_OK && sid != 0)
-            slot_drop_for(d->ep, sid, rid, i);
-    }
+    run_drop_arguments(d->ep, rid, rec, true);
     record_free(d->ep, rid, rec);
 }
 

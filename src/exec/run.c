@@ -229,6 +229,16 @@ static void commit(ep_t *ep, record_t *rec)
             continue;
 }
 
+void run_drop_arguments(ep_t *ep, rid_t rid, record_t *rec, bool again)
+{
+    for (uint32_t held = atomic_load_explicit(&rec->held, memory_order_relaxed); held != 0; held &= held - 1) {
+        unsigned i = (unsigned)__builtin_ctz(held);
+        mray_ref ref = record_ref(ep, rec, i)->ref;
+        sid_t sid = slot_guess(ep, ref); /* it is held, so it is there; but a dead one may have destroyed it and not said so */
+        if (!again || (slot_find(ep, ref, &sid) == MRAY_OK && sid != 0)) slot_drop_for(ep, sid, rid, i);
+    }
+}
+
 void run_finish(ep_t *ep, rid_t rid, record_t *rec, bool again)
 {
     sid_t ret = run_return_slot(ep, rec);
@@ -243,12 +253,7 @@ void run_finish(ep_t *ep, rid_t rid, record_t *rec, bool again)
         }
         slot_change(ep, ret + i, RC_DROP_PRODUCER);
     }
-    for (uint32_t held = atomic_load_explicit(&rec->held, memory_order_relaxed); held != 0; held &= held - 1) {
-        unsigned i = (unsigned)__builtin_ctz(held);
-        mray_ref ref = record_ref(ep, rec, i)->ref;
-        sid_t sid = slot_guess(ep, ref); /* it is held, so it is there; but a dead one may have destroyed it and not said so */
-        if (!again || (slot_find(ep, ref, &sid) == MRAY_OK && sid != 0)) slot_drop_for(ep, sid, rid, i);
-    }
+    run_drop_arguments(ep, rid, rec, again);
     runq_free_record(ep, rid, rec);
 }
 

@@ -31,6 +31,8 @@ extern _Thread_local run_context_t *run_current;
 int run_record(ep_t *ep, rid_t rid, record_t *rec, void *self);
 /* Finish rec without running it: every result becomes this error. */
 void run_fail(ep_t *ep, rid_t rid, record_t *rec, int status, const char *text);
+/* Let go of what the record holds. again: for a dead endpoint, which may have let go of some of it. */
+void run_drop_arguments(ep_t *ep, rid_t rid, record_t *rec, bool again);
 /* The part behind the commit: publish results, drop arguments, free the record. Repeatable by a recovering agent, which says
  * again = true. */
 void run_finish(ep_t *ep, rid_t rid, record_t *rec, bool again);
