@@ -3,6 +3,7 @@
 #include "pool.h"
 
 #include "error.h"
+#include "prefetch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@ enum {
     CHUNK = 64,
     RUN_CHUNKS = 32,  /* own chunks looked at for a run */
     MAX_STACK = 8192,
+    AHEAD = 4, /* items that are asked for before their turn */
 };
 
 static _Atomic uint64_t *hint_word(const segment_t *seg, const seg_pool_t *pool, uint32_t chunk)
@@ -218,7 +220,8 @@ static bool refill_from_orphans(pool_cache_t *cache)
     return false;
 }
 
-static bool refill(pool_cache_t *cache)
+/* Out of line, so that pool_alloc() saves no registers for it. */
+__attribute__((cold, noinline)) static bool refill(pool_cache_t *cache)
 {
     if (refill_from_hints(cache) || refill_from_orphans(cache)) return true;
     uint32_t chunk = claim_fresh(cache);
@@ -235,6 +238,7 @@ uint32_t pool_alloc(pool_cache_t *cache)
     for (;;) {
         if (cache->n_stack == 0 && !refill(cache)) return 0;
         uint32_t index = cache->stack[--cache->n_stack];
+        if (cache->n_stack >= AHEAD) base_prefetch_to_write(pool_item(cache->seg, cache->pool, cache->stack[cache->n_stack - AHEAD]));
         /* A bit set twice puts an item on the stack twice; the second time it is in use. */
         if (cache->is_free(pool_item(cache->seg, cache->pool, index))) return index;
     }
