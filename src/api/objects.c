@@ -91,6 +91,15 @@ static int put_value(ep_t *ep, const object_value_t *v, sid_t *sid_p)
     return status;
 }
 
+/* One value of a known type that fits into a slot. 0, without a word, for anything else, and when the table is full. */
+static inline sid_t put_at_once(ep_t *ep, const void *data, size_t size, mray_type type, const mray_put_opts *opts)
+{
+    if (opts != NULL || data == NULL || type.is_array != 0 || type.dtype == MRAY_VOID || type.dtype >= MRAY_N_DTYPES || size != type.size ||
+        size > SLOT_INLINE_BYTES)
+        return 0;
+    return slot_alloc_ready(ep, type.dtype, 0, data, (uint32_t)size);
+}
+
 int mray_put_bytes(const void *data, size_t size, mray_type type, const mray_put_opts *opts, mray_ref *ref_p)
 {
     object_value_t v;
@@ -98,6 +107,10 @@ int mray_put_bytes(const void *data, size_t size, mray_type type, const mray_put
     ep_t *ep = session_endpoint("mray_put");
     int status = ep == NULL ? MRAY_ERR_NOT_INITIALIZED : MRAY_OK;
     if (ref_p == NULL) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_put: ref_p is NULL");
+    if (ep != NULL && (sid = put_at_once(ep, data, size, type, opts)) != 0) {
+        *ref_p = slot_ref(ep, sid);
+        return MRAY_OK;
+    }
     if (status == MRAY_OK && data == NULL && size > 0) status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_put: data is NULL");
     if (status == MRAY_OK) status = value_from("mray_put", size, type, opts, &v);
     if (status == MRAY_OK) {
@@ -229,11 +242,30 @@ static int get_status(ep_t *ep, mray_ref ref, uint64_t deadline)
     return status;
 }
 
+/* What most gets are for: one value of exactly that type, in its slot, here. False without a word for anything else. */
+static inline bool get_at_once(const ep_t *ep, mray_ref ref, void *buf, size_t buf_bytes, mray_type type)
+{
+    sid_t sid;
+    const slot_t *slot = slot_here(ep, ref, &sid);
+    if (slot == NULL || !slot_is_ready(slot) || slot->kind != SLOT_KIND_INLINE || slot->ndim != 0 || slot->dtype != type.dtype || type.is_array != 0 ||
+        slot->bytes != buf_bytes || buf == NULL)
+        return false;
+    if (buf_bytes == sizeof(uint64_t))
+        memcpy(buf, slot->u.value, sizeof(uint64_t));
+    else
+        memcpy(buf, slot->u.value, buf_bytes);
+    return true;
+}
+
 int mray_get_bytes(mray_ref ref, void *buf, size_t buf_bytes, mray_type type, int64_t timeout_ns, size_t *size_p)
 {
     uint64_t deadline;
     ep_t *ep = session_endpoint("mray_get");
     if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
+    if (timeout_ns >= 0 && get_at_once(ep, ref, buf, buf_bytes, type)) {
+        if (size_p != NULL) *size_p = buf_bytes;
+        return MRAY_OK;
+    }
     int status = check_timeout("mray_get", timeout_ns, &deadline);
     if (status != MRAY_OK) return status;
     if (buf == NULL && buf_bytes > 0) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_get: the buffer is NULL");

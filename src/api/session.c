@@ -53,9 +53,8 @@ static void make_thread_key(void)
     pthread_key_create(&thread_key, close_thread_endpoint);
 }
 
-ep_t *session_endpoint(const char *what)
+ep_t *session_new_endpoint(const char *what)
 {
-    if (ep_self != NULL) return ep_self;
     if (session_now == NULL) {
         int ignored = base_error(MRAY_ERR_NOT_INITIALIZED, "%s: mray is not initialised; call mray_init() first, and nothing after mray_finalize()", what);
         (void)ignored;

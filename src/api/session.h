@@ -34,8 +34,15 @@ typedef struct {
 /* NULL outside a session, and in worker processes. */
 extern session_t *session_now;
 
-/* The calling thread's endpoint; makes one for a thread that calls for the first time. NULL with the error set. what: the call. */
-ep_t *session_endpoint(const char *what);
+/* For a thread that calls for the first time: makes its endpoint. NULL with the error set. what: the call. */
+ep_t *session_new_endpoint(const char *what);
+
+/* The calling thread's endpoint; NULL with the error set. */
+static inline ep_t *session_endpoint(const char *what)
+{
+    ep_t *ep = ep_self;
+    return ep != NULL ? ep : session_new_endpoint(what);
+}
 
 /* Steps of init (session_start.c). */
 int session_make_segment(session_t *s, const mray_init_opts *opts, node_description_t *description);

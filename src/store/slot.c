@@ -41,6 +41,7 @@ slot_t *slot_to_write(const ep_t *ep, sid_t sid)
 
 int slot_find(const ep_t *ep, mray_ref ref, sid_t *sid_p)
 {
+    if (slot_here(ep, ref, sid_p) != NULL) return MRAY_OK;
     const node_t *node = ep->node;
     if (ref.slot == 0) return base_error(MRAY_ERR_INVALID_REF, "the ref is nil: it was never set, or the call that returned it failed");
     if (ref.epoch != node->epoch || ref.rank >= (uint32_t)node->n_ranks)
@@ -50,16 +51,9 @@ int slot_find(const ep_t *ep, mray_ref ref, sid_t *sid_p)
         *sid_p = 0;
         return MRAY_OK;
     }
-    const seg_pool_t *pool = &node->segs[place].hdr->slots;
-    if (ref.slot >= pool->n_chunks * 64)
+    if (ref.slot >= node->segs[place].hdr->slots.n_chunks * 64)
         return base_error(MRAY_ERR_INVALID_REF, "the ref {rank %u, slot %u} names a slot that does not exist", ref.rank, ref.slot);
-    sid_t sid = (sid_t)place << 24 | ref.slot;
-    const slot_t *slot = slot_at(ep, sid);
-    if (slot_rc_is_free(atomic_load_explicit(&slot->rc, memory_order_acquire)) ||
-        atomic_load_explicit(&slot->gen, memory_order_relaxed) != ref.gen)
-        return base_error(MRAY_ERR_INVALID_REF, "the ref {rank %u, slot %u} was released before", ref.rank, ref.slot);
-    *sid_p = sid;
-    return MRAY_OK;
+    return base_error(MRAY_ERR_INVALID_REF, "the ref {rank %u, slot %u} was released before", ref.rank, ref.slot);
 }
 
 mray_ref slot_ref(const ep_t *ep, sid_t sid)
@@ -71,7 +65,7 @@ mray_ref slot_ref(const ep_t *ep, sid_t sid)
 }
 
 /* What a free slot is to hold, but for the words that say so. */
-static void begin(const ep_t *ep, slot_t *slot, slot_kind_t as_kind, uint8_t as_dtype, uint8_t as_ndim, uint32_t n_bytes)
+static inline void begin(const ep_t *ep, slot_t *slot, slot_kind_t as_kind, uint8_t as_dtype, uint8_t as_ndim, uint32_t n_bytes)
 {
     slot_set(slot, kind, (uint8_t)as_kind);
     slot_set(slot, dtype, as_dtype);
@@ -115,7 +109,10 @@ sid_t slot_alloc_ready(ep_t *ep, uint8_t dtype, uint8_t ndim, const void *value,
     atomic_store_explicit(&slot->waiters, SLOT_WAITERS_DONE, memory_order_relaxed);
     atomic_store_explicit(&slot->state, SLOT_READY, memory_order_relaxed);
     begin(ep, slot, SLOT_KIND_INLINE, dtype, ndim, bytes);
-    memcpy(slot->u.value, value, bytes);
+    if (bytes == sizeof(uint64_t))
+        memcpy(slot->u.value, value, sizeof(uint64_t));
+    else
+        memcpy(slot->u.value, value, bytes);
     atomic_store_explicit(&slot->mark, ep->node->multi_node ? slot_checksum(slot) : 0, memory_order_relaxed);
     /* Until here the slot was free, so there is no step at which a death could leave it half made. */
     atomic_store_explicit(&slot->rc, SLOT_RC_USED | SLOT_RC_CREATOR, memory_order_release);

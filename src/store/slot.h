@@ -38,8 +38,21 @@ static inline sid_t slot_guess(const ep_t *ep, mray_ref ref)
     int place = ref.rank < (uint32_t)ep->node->n_ranks ? ep->node->node_rank_of[ref.rank] : -1;
     return place >= 0 ? (sid_t)place << 24 | (ref.slot & 0xffffff) : 0;
 }
-/* The slot of a ref whose owner is on this node. Errors: INVALID_REF with a sentence (nil, other session, released).
- * *sid_p = 0 with MRAY_OK: the owner is on another node. */
+/* The slot of a good ref whose owner is on this node, else NULL: slot_find() says why. A nil ref names slot 0, which is always free. */
+static inline slot_t *slot_here(const ep_t *ep, mray_ref ref, sid_t *sid_p)
+{
+    const node_t *node = ep->node;
+    if (ref.epoch != node->epoch || ref.rank >= (uint32_t)node->n_ranks) return NULL;
+    int place = node->node_rank_of[ref.rank];
+    if (place < 0) return NULL;
+    const segment_t *seg = &node->segs[place];
+    if (ref.slot >= seg->hdr->slots.n_chunks * 64) return NULL;
+    slot_t *slot = (slot_t *)seg->slots + ref.slot;
+    if (slot_rc_is_free(atomic_load_explicit(&slot->rc, memory_order_acquire)) || atomic_load_explicit(&slot->gen, memory_order_relaxed) != ref.gen) return NULL;
+    *sid_p = (sid_t)place << 24 | ref.slot;
+    return slot;
+}
+/* Errors: INVALID_REF with a sentence (nil, other session, released). *sid_p = 0 with MRAY_OK: the owner is on another node. */
 int slot_find(const ep_t *ep, mray_ref ref, sid_t *sid_p);
 mray_ref slot_ref(const ep_t *ep, sid_t sid);
 
