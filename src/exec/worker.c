@@ -178,6 +178,8 @@ static void idle(ep_t *ep)
         ask_for_backlog(ep);
         ask_for_balance(ep);
         ep_sleep_prepare(ep);
+        /* Who took the bit for a task may have lost that to an agent, which moved it on. Asleep without it, this worker would be passed over. */
+        if (!ep_mask_has(h->idle_mask, ep->gid)) ep_mask_set(h->idle_mask, ep->gid);
         if (has_work(ep))
             ep_sleep_cancel(ep);
         else

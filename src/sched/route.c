@@ -183,7 +183,7 @@ bool route_push(ep_t *ep, rid_t rid, record_t *rec, uint16_t target)
             open = ep_inbox_push(ep->node, to, rid);
     }
     if (open) atomic_store_explicit(&ep->sh->journal.push, 0, memory_order_release); /* else the next push replaces it */
-    if (mine && open) ep_wake(to);
+    if (open) ep_wake(to); /* also where another has the record: the choice took its idle bit, which it sets again */
     /* Not taken: it was QUEUED for a moment, so somebody may have claimed it to run it inline; then there is nothing left to do. */
     return open || !runq_take_over(ep, rid, target);
 }
