@@ -228,6 +228,18 @@ static int read_inbox(agent_t *agent)
     return n;
 }
 
+/* A plain task out of a worker's queue goes to another worker. */
+static void give(agent_t *agent, rid_t rid, uint16_t victim)
+{
+    record_t *rec = record_at(agent->ep, rid);
+    if (!record_is_plain(rec)) {
+        route_requeue(agent->ep, rid);
+        return;
+    }
+    uint16_t worker = route_pick_worker(agent->ep, rid, rec, victim);
+    if (worker == 0 || !route_push(agent->ep, rid, rec, worker)) on_ready_record(agent, rid, rec);
+}
+
 /* Take unstarted work from the longest queue of the node, half of it, for idle workers of this rank. */
 static int balance(agent_t *agent)
 {
@@ -249,11 +261,7 @@ static int balance(agent_t *agent)
     rid_t rids[BALANCE_AT_A_TIME];
     unsigned want = (deepest + 1) / 2 < BALANCE_AT_A_TIME ? (deepest + 1) / 2 : BALANCE_AT_A_TIME;
     unsigned n = runq_take(agent->ep, ep_shared_at(node, victim), victim, want, rids);
-    for (unsigned i = 0; i < n; i++) {
-        record_t *rec = record_at(agent->ep, rids[i]);
-        uint16_t worker = route_pick_worker(agent->ep, rids[i], rec, victim);
-        if (worker == 0 || !route_push(agent->ep, rids[i], rec, worker)) on_ready_record(agent, rids[i], rec);
-    }
+    for (unsigned i = 0; i < n; i++) give(agent, rids[i], victim);
     return (int)n;
 }
 

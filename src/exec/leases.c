@@ -387,7 +387,7 @@ static int pull(leases_t *l, demand_t *plain, const local_t *local)
     for (unsigned i = 0; i < n; i++) {
         record_t *rec = record_at(ep, rids[i]);
         demand_place_t *p = pick_place(l, plain, rec);
-        bool mine = (int)(rids[i] >> 24) == l->agent->node->node_rank && rec->actor != RECORD_HERE;
+        bool mine = (int)(rids[i] >> 24) == l->agent->node->node_rank && record_is_plain(rec) && rec->actor != RECORD_HERE;
         if (!mine || p == NULL)
             route_requeue(ep, rids[i]);
         else

@@ -129,6 +129,9 @@ static inline record_state_t record_word_state(uint64_t word) { return (record_s
 static inline uint16_t record_word_gid(uint64_t word) { return (uint16_t)(word >> 8); }
 static inline uint32_t record_word_gen(uint64_t word) { return (uint32_t)(word >> 32); }
 
+/* A task of one CPU and nothing else: any worker may have it. */
+static inline bool record_is_plain(const record_t *rec) { return rec->kind == RECORD_TASK && rec->shape == 0; }
+
 /* The last bytes of the body of METHOD and ACTOR records. */
 typedef struct {
     uint32_t actor_rank;

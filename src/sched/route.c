@@ -212,7 +212,7 @@ static void hand_on(ep_t *ep, rid_t rid, record_t *rec, bool fired)
     uint16_t agent = ep_gid(ep->node->node_rank, SEG_EP_AGENT), target = agent;
     if (ep->node->multi_node && rec->kind != RECORD_NOTIFY && has_value_elsewhere(ep, rec)) {
         target = agent; /* which fetches it, or sends the task there */
-    } else if (rec->kind == RECORD_TASK && rec->shape == 0 && rec->actor == 0) {
+    } else if (record_is_plain(rec) && rec->actor == 0) {
         target = fired && keep_it(ep) ? ep->gid : route_pick_worker(ep, rid, rec, 0);
         if (target == 0) target = agent;
     } else if ((rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR) && rec->target != 0 && ep_shared_at(ep->node, rec->target)->actor == rec->actor) {
@@ -232,7 +232,12 @@ void route_ready(ep_t *ep, rid_t rid)
 
 void route_requeue(ep_t *ep, rid_t rid)
 {
-    hand_on(ep, rid, record_at(ep, rid), false);
+    record_t *rec = record_at(ep, rid);
+    /* What a task of another shape takes is counted where it was to run: by that agent alone (exec/shapes.c). */
+    if (rec->kind == RECORD_TASK && rec->shape != 0 && rec->target != 0)
+        (void)route_push(ep, rid, rec, ep_gid(rec->target >> 8, SEG_EP_AGENT));
+    else
+        hand_on(ep, rid, rec, false);
 }
 
 int route_control(ep_t *ep, uint16_t agent_gid, uint32_t type, const void *body, uint32_t bytes)

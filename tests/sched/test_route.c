@@ -175,6 +175,23 @@ static void test_a_shape_goes_to_the_agent_and_a_method_to_its_actor(void **stat
     assert_int_equal(ep_inbox_drain(f.driver->node, f.agent[0]->sh), f.rid);
 }
 
+/* Whoever takes it out of a worker's queue: what it takes is counted by that worker's agent. */
+static void test_a_shape_comes_back_to_the_agent_that_started_it(void **state)
+{
+    (void)state;
+    lease(3);
+    rid_t taken = 0;
+    f.rec->shape = 1;
+    f.rec->shape_cpu = SHAPE_UNIT / 2;
+    uint16_t worker = f.worker[1][0]->gid;
+    assert_true(route_push(f.agent[1], f.rid, f.rec, worker));
+    assert_int_equal(runq_take(f.agent[0], f.worker[1][0]->sh, worker, 1, &taken), 1);
+    assert_int_equal(taken, f.rid);
+    route_requeue(f.agent[0], f.rid);
+    assert_int_equal(ep_inbox_drain(f.driver->node, f.agent[0]->sh), 0);
+    assert_int_equal(ep_inbox_drain(f.driver->node, f.agent[1]->sh), f.rid);
+}
+
 static void test_a_closed_inbox_gives_the_record_back(void **state)
 {
     (void)state;
@@ -201,6 +218,7 @@ int main(void)
         TEST(test_who_is_excluded_or_left_the_mask_is_never_given),
         TEST(test_shortage_is_told_once_to_who_listens),
         TEST(test_a_shape_goes_to_the_agent_and_a_method_to_its_actor),
+        TEST(test_a_shape_comes_back_to_the_agent_that_started_it),
         TEST(test_a_closed_inbox_gives_the_record_back),
     };
     return cmocka_run_group_tests_name("sched.route", tests, NULL, NULL);
