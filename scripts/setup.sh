@@ -30,8 +30,8 @@ libjansson-dev     | check bench | header jansson.h | the benchmarks: writes JSO
 strace             | check | cmd strace      | the budget test: counts system calls
 valgrind           | check | cmd valgrind    | the budget test: counts instructions
 iproute2           | bench | cmd ip          | the benchmarks across hosts made of network namespaces
-python3            | bench | cmd python3     | bench/run and bench/report
-python3-matplotlib | bench | file /usr/lib/python3/dist-packages/matplotlib | draws the plots of docs/benchmarks.md
+python3            | check bench | cmd python3     | bench/run and bench/report
+python3-matplotlib | check bench | file /usr/lib/python3/dist-packages/matplotlib | draws the plots of docs/benchmarks.md
 '
 
 is_debian() {
@@ -69,7 +69,7 @@ while IFS='|' read -r package who test why; do
     [[ $who == both || " $who " == *" $goal "* ]] || continue
     is_there "$package" "$kind" "$name" && continue
     missing+=("$package")
-    lines+=$(printf '  %-18s%s (%s %s)' "$package" "${why# }" "$kind" "$name")$'\n'
+    lines+=$(printf '  %-20s%s (%s %s)' "$package" "${why# }" "$kind" "$name")$'\n'
 done <<<"$packages"
 
 [[ ${#missing[@]} -eq 0 ]] && exit 0
@@ -86,8 +86,10 @@ echo -n "$lines"
 become=()
 if [[ $(id -u) -ne 0 ]]; then
     if ! command -v sudo >/dev/null || ! sudo -n true 2>/dev/null; then
-        echo "This user may not install without a password. Please run this, then start again:"
-        echo "    sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}"
+        how='' sudo='sudo '
+        command -v sudo >/dev/null || how=' as root' sudo=''
+        echo "This user may not install without a password. Please run this$how, then start again:"
+        echo "    ${sudo}apt-get update && ${sudo}apt-get install -y --no-install-recommends ${missing[*]}"
         exit 3
     fi
     become=(sudo -n)
