@@ -112,27 +112,25 @@ static double get_us(bench_t *b, const void *arg)
     return us;
 }
 
-/* As Ray's: wait for one of those that are left, until none is. */
+/* As Ray's `ready, rest = ray.wait(rest)`: one of those that are left, until none is. What stood before it moves up by one, so the order stays. */
 static double wait_us(bench_t *b, const void *arg)
 {
     (void)arg;
-    mray_ref left[N_WAITS], done[N_WAITS];
+    mray_ref refs[N_WAITS], done[N_WAITS], *left = refs;
     bool ready[N_WAITS];
-    int64_t n = bench_count(b, N_WAITS), n_done = 0;
+    int64_t n = bench_count(b, N_WAITS);
     (void)ranks_open(b, &all_ranks);
     uint64_t before = bench_runs(b);
     double start = bench_seconds();
-    for (int64_t i = 0; i < n; i++) left[i] = mray_remote(bench_one);
-    for (int64_t n_left = n; n_left > 0; n_left = n - n_done) {
-        size_t n_ready = 0;
-        BENCH_OK(mray_wait(left, (size_t)n_left, 1, MRAY_FOREVER, ready, &n_ready));
-        BENCH_CHECK(n_ready >= 1);
-        int64_t kept = 0;
-        bool taken = false; /* one at a time, as ray.wait() gives them */
-        for (int64_t i = 0; i < n_left; i++) {
-            if (ready[i] && !taken) done[n_done++] = left[i], taken = true;
-            else left[kept++] = left[i];
-        }
+    for (int64_t i = 0; i < n; i++) refs[i] = mray_remote(bench_one);
+    for (int64_t n_done = 0; n_done < n; n_done++) {
+        size_t n_ready = 0, at = 0;
+        BENCH_OK(mray_wait(left, (size_t)(n - n_done), 1, MRAY_FOREVER, ready, &n_ready));
+        BENCH_CHECK(n_ready == 1);
+        while (!ready[at]) at++;
+        done[n_done] = left[at];
+        memmove(left + 1, left, at * sizeof *left);
+        left++;
     }
     double us = (bench_seconds() - start) / (double)n * 1e6;
     for (int64_t i = 0; i < n; i++) get_and_release(done[i], 1);

@@ -3,6 +3,7 @@
 #include <mray/mray.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { N_TASKS = 24 };
 
@@ -39,22 +40,18 @@ int main(int argc, char **argv)
     int n = N_TASKS, failed = 0;
     while (n > 0 && !failed) {
         bool ready[N_TASKS];
-        if (mray_wait(refs, (size_t)n, 1, MRAY_FOREVER, ready, NULL) != MRAY_OK) { /* at least one of the n that are left */
+        chain c;
+        int i = 0;
+        if (mray_wait(refs, (size_t)n, 1, MRAY_FOREVER, ready, NULL) != MRAY_OK) { /* one of the n that are left */
             failed = 1;
             break;
         }
-        int n_left = 0;
-        for (int i = 0; i < n; i++) {
-            chain c;
-            if (!ready[i]) {
-                refs[n_left++] = refs[i];
-                continue;
-            }
-            if (mray_get(refs[i], &c) != MRAY_OK) failed = 1; /* what is ready may be an error */
-            else best = better(best, c);
-            mray_release(refs[i]);
-        }
-        n = n_left;
+        while (!ready[i]) i++;
+        if (mray_get(refs[i], &c) != MRAY_OK) failed = 1; /* what is ready may be an error */
+        else best = better(best, c);
+        mray_release(refs[i]);
+        n--;
+        memmove(&refs[i], &refs[i + 1], (size_t)(n - i) * sizeof refs[0]);
         printf("%2d of %d done\n", N_TASKS - n, N_TASKS);
     }
     if (failed) fprintf(stderr, "wait: %s\n", mray_error_message());

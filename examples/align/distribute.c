@@ -169,6 +169,7 @@ static int land(struct run *run, size_t i)
 static int move_flights(struct run *run)
 {
     int status = mray_wait(run->refs, run->n_flights, 1, REDRAW_NS, run->ready, NULL);
+    if (status == MRAY_OK) status = mray_wait(run->refs, run->n_flights, run->n_flights, 0, run->ready, NULL); /* and whatever else is there */
     if (status != MRAY_OK && status != MRAY_ERR_TIMEOUT) return fail_by_mray(run);
     for (size_t i = run->n_flights; i-- > 0;) /* from the end: what lands is replaced by one that has had its turn */
         if (run->ready[i] && (run->flights[i].is_scored ? land(run, i) : offer(run, i))) return -1;

@@ -82,15 +82,19 @@ MRAY_API void mray_view_release(mray_view *view);
 MRAY_API int mray_get_many(const mray_ref *refs, size_t n, void *const *bufs, size_t buf_bytes, mray_type type, int64_t timeout_ns,
                            int *statuses);
 
-/** Wait until num_ready of n objects are there: results, errors included.
+/** Wait until num_ready of n objects are there: results, errors included. To take them as they come, wait for one, take its ref out of the list, and wait
+ *  for one of the rest. To see all that are there, ask for all n with a timeout of 0.
  *  @param refs        n refs, no two the same
  *  @param num_ready   0 .. n
  *  @param timeout_ns  as mray_get_bytes()
- *  @param ready       n flags; set for every object that is there, also beyond num_ready
+ *  @param ready       n flags; num_ready of them are set at most, of what is there for those that come first in refs. A result that another node has is
+ *                     brought here before it is flagged, and no more of them than are wanted
  *  @param n_ready_p   how many flags are set; may be NULL
- *  @return MRAY_OK, MRAY_ERR_TIMEOUT (flags are set all the same), MRAY_ERR_INVALID_ARGUMENT (duplicates, num_ready > n, NULL), MRAY_ERR_INVALID_REF
+ *  @return MRAY_OK, MRAY_ERR_TIMEOUT (what is there is flagged all the same), MRAY_ERR_INVALID_ARGUMENT (a ref given twice, num_ready > n, NULL),
+ *          MRAY_ERR_INVALID_REF. Refs behind the last one that was needed are not looked at, good or bad, and twins are found only where fewer than num_ready
+ *          are there at once
  *  @context any thread of an endpoint; may block
- *  @cost    n loads a look; asleep in between */
+ *  @cost    one load for each ref up to the last that is needed, and clearing the flags; O(n) where it has to wait. Spins for 50 us at most, then sleeps */
 MRAY_API int mray_wait(const mray_ref *refs, size_t n, size_t num_ready, int64_t timeout_ns, bool *ready, size_t *n_ready_p);
 
 /** Hold an object once more, so that it outlives the release of the ref at hand: for refs that a task was given and keeps.

@@ -1,24 +1,16 @@
-/* objects.c: the public calls on objects. */
-#include "clock.h"
+/* objects.c: the public calls on objects; mray_wait() is in several.c. */
 #include "error.h"
 #include "object.h"
 #include "proxies.h"
 #include "session.h"
 #include "submit.h"
+#include "timeout.h"
 #include "wait.h"
 
 #include <mray/object.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int check_timeout(const char *what, int64_t timeout_ns, uint64_t *deadline_p)
-{
-    if (timeout_ns < 0)
-        return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: the timeout is negative (%lld ns); 0 polls, MRAY_FOREVER waits", what, (long long)timeout_ns);
-    *deadline_p = timeout_ns == 0 ? 0 : timeout_ns == MRAY_FOREVER ? BASE_FOREVER : base_clock_deadline((uint64_t)timeout_ns);
-    return MRAY_OK;
-}
 
 /* ---- put ---- */
 
@@ -266,7 +258,7 @@ int mray_get_bytes(mray_ref ref, void *buf, size_t buf_bytes, mray_type type, in
         if (size_p != NULL) *size_p = buf_bytes;
         return MRAY_OK;
     }
-    int status = check_timeout("mray_get", timeout_ns, &deadline);
+    int status = timeout_deadline("mray_get", timeout_ns, &deadline);
     if (status != MRAY_OK) return status;
     if (buf == NULL && buf_bytes > 0) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_get: the buffer is NULL");
     if (buf == NULL && size_p == NULL) return get_status(ep, ref, deadline);
@@ -281,7 +273,7 @@ int mray_get_view(mray_ref ref, int64_t timeout_ns, mray_view *view_p)
     ep_t *ep = session_endpoint("mray_get_view");
     if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
     if (view_p == NULL) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_get_view: view_p is NULL");
-    int status = check_timeout("mray_get_view", timeout_ns, &deadline);
+    int status = timeout_deadline("mray_get_view", timeout_ns, &deadline);
     if (status == MRAY_OK) status = wait_for(ep, "mray_get_view", ref, true, deadline, &sid, &held);
     if (status != MRAY_OK) return status;
     mray_view view;
@@ -313,7 +305,7 @@ int mray_get_many(const mray_ref *refs, size_t n, void *const *bufs, size_t buf_
     ep_t *ep = session_endpoint("mray_get_many");
     if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
     if ((refs == NULL || bufs == NULL) && n > 0) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_get_many: refs or bufs is NULL");
-    int first = check_timeout("mray_get_many", timeout_ns, &deadline);
+    int first = timeout_deadline("mray_get_many", timeout_ns, &deadline);
     if (first != MRAY_OK) return first;
     char text[BASE_ERROR_MAX] = "";
     for (size_t i = 0; i < n; i++) {
@@ -325,80 +317,6 @@ int mray_get_many(const mray_ref *refs, size_t n, void *const *bufs, size_t buf_
     }
     if (first != MRAY_OK) base_error_set(text);
     return first;
-}
-
-/* ---- wait ---- */
-
-/* By a table of positions + 1 with open addressing, at most half full. */
-static int check_distinct(const mray_ref *refs, size_t n)
-{
-    enum { ON_STACK = 4096 };
-    uint32_t stack[ON_STACK], *table = stack;
-    size_t places = 2;
-    while (places < 2 * n) places *= 2;
-    if (places > ON_STACK && (table = malloc(places * sizeof *table)) == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "mray_wait: no memory for %zu refs", n);
-    memset(table, 0, places * sizeof *table);
-    int status = MRAY_OK;
-    for (size_t i = 0; i < n && status == MRAY_OK; i++) {
-        /* Slots in a row go to places in a row. */
-        size_t at = (refs[i].slot ^ refs[i].rank * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (places - 1);
-        for (; table[at] != 0 && status == MRAY_OK; at = (at + 1) & (places - 1))
-            if (memcmp(&refs[table[at] - 1], &refs[i], sizeof refs[i]) == 0)
-                status = base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_wait: the ref {rank %u, slot %u} is given twice", refs[i].rank, refs[i].slot);
-        table[at] = (uint32_t)i + 1;
-    }
-    if (table != stack) free(table);
-    return status;
-}
-
-/* Wait, and bring results that stayed on other nodes here, so that what is ready can be had at once. */
-static int fetch_ready(ep_t *ep, const mray_ref *refs, sid_t *sids, bool *held, size_t n, size_t num_ready, uint64_t deadline)
-{
-    for (bool again = true; again;) {
-        int status = wait_slots(ep, sids, n, num_ready, deadline) < num_ready ? wait_failure("mray_wait") : MRAY_OK;
-        if (status != MRAY_OK) return status;
-        again = false;
-        for (size_t i = 0; ep->node->multi_node && i < n; i++) {
-            if (held[i] || !slot_is_ready(slot_at(ep, sids[i])) || slot_at(ep, sids[i])->kind != SLOT_KIND_REMOTE) continue;
-            status = proxies_acquire(ep, refs[i], &sids[i]);
-            if (status != MRAY_OK) return status;
-            again = held[i] = true;
-        }
-    }
-    return MRAY_OK;
-}
-
-int mray_wait(const mray_ref *refs, size_t n, size_t num_ready, int64_t timeout_ns, bool *ready, size_t *n_ready_p)
-{
-    uint64_t deadline;
-    ep_t *ep = session_endpoint("mray_wait");
-    if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
-    int status = check_timeout("mray_wait", timeout_ns, &deadline);
-    if (status != MRAY_OK) return status;
-    if (n > 0 && (refs == NULL || ready == NULL)) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_wait: refs or ready is NULL");
-    if (num_ready > n) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_wait: num_ready is %zu, but there are %zu refs", num_ready, n);
-    if (n > UINT32_MAX / 2) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_wait: %zu refs are too many for one call", n);
-    if (n > 1) status = check_distinct(refs, n);
-    if (status != MRAY_OK) return status;
-    sid_t *sids = malloc((n + 1) * sizeof *sids);
-    bool *held = calloc(n + 1, sizeof *held);
-    if (sids == NULL || held == NULL) status = base_error(MRAY_ERR_OUT_OF_MEMORY, "mray_wait: no memory for %zu refs", n);
-    size_t found = 0, count = 0;
-    while (status == MRAY_OK && found < n && (status = submit_resolve(ep, refs[found], &sids[found], &held[found])) == MRAY_OK) found++;
-    if (status == MRAY_OK && deadline != 0) status = wait_check_cycle(ep, "mray_wait", sids, n, num_ready);
-    if (status == MRAY_OK) status = fetch_ready(ep, refs, sids, held, n, num_ready, deadline);
-    if (status == MRAY_OK) {
-        bool enough = wait_slots(ep, sids, n, num_ready, 0) >= num_ready;
-        for (size_t i = 0; i < n; i++) count += ready[i] = slot_is_ready(slot_at(ep, sids[i]));
-        if (!enough && count < num_ready)
-            status = base_error(MRAY_ERR_TIMEOUT, "mray_wait: %zu of %zu objects were ready in time, %zu are wanted", count, n, num_ready);
-        if (n_ready_p != NULL) *n_ready_p = count;
-    }
-    for (size_t i = 0; i < found; i++)
-        if (held[i]) (void)slot_drop_own(ep, sids[i]);
-    free(sids);
-    free(held);
-    return status;
 }
 
 /* ---- holding ---- */

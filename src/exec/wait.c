@@ -146,6 +146,19 @@ static void sleep_once(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint6
     ep_sleep(ep, left < max_sleep_ns ? left : max_sleep_ns);
 }
 
+/* A thread of the program on several nodes. */
+static bool is_driving(const ep_t *ep, bool worker, bool actor)
+{
+    return progress != NULL && !worker && !actor && !ep->mortal;
+}
+
+bool wait_may_spin(const ep_t *ep)
+{
+    uint32_t kind = atomic_load_explicit(&ep->sh->kind, memory_order_relaxed);
+    bool worker = kind == EP_KIND_WORKER && run_current != NULL;
+    return !worker && !is_driving(ep, worker, kind == EP_KIND_ACTOR) && ep_may_spin(ep);
+}
+
 size_t wait_slots(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t deadline_ns)
 {
     size_t ready = count_ready(ep, sids, n, need);
@@ -154,7 +167,7 @@ size_t wait_slots(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t d
     if (ready >= need || deadline_ns == 0) return ready;
     uint32_t kind = atomic_load_explicit(&ep->sh->kind, memory_order_relaxed);
     bool worker = kind == EP_KIND_WORKER && run_current != NULL, actor = kind == EP_KIND_ACTOR;
-    bool drives = progress != NULL && !worker && !actor && !ep->mortal, blocked = false;
+    bool drives = is_driving(ep, worker, actor), blocked = false;
     bool spin = n == 1 && !drives && ep_may_spin(ep);
     bool circles = run_current != NULL && (worker || actor) && need == n && deadline_ns == BASE_FOREVER;
     cycle_wait_t cycle = {0};

@@ -9,6 +9,9 @@
  * waits for itself where that has not begun, else gives its CPU back. */
 size_t wait_slots(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t deadline_ns);
 
+/* Before wait_slots(): may the caller look again and again for a while instead? Not where it has tasks to help with or the network to drive. */
+bool wait_may_spin(const ep_t *ep);
+
 /* After wait_slots() has returned less than was needed: MRAY_ERR_WAIT_CYCLE if that was because the wait closed a circle (cycle.h). */
 int wait_failure(const char *what);
 

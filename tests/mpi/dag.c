@@ -166,6 +166,7 @@ static void wait_for_some(dag_t *d)
         if (ready[i]) CHECK(mray_get_bytes(refs[i], buf, 0, (mray_type){.dtype = MRAY_BYTES, .size = 1}, 10000000000, NULL) != MRAY_ERR_TIMEOUT);
     }
     CHECK_EQUAL(counted, n_ready);
+    CHECK(n_ready <= need);
 }
 
 /* ---- steps ---- */

@@ -1,4 +1,4 @@
-/* mpi_basic.c: objects and their life: put, get, create and seal, views, batches, wait, release, retain, sizes up to 64 MiB. */
+/* mpi_basic.c: objects and their life: put, get, create and seal, views, batches, release, retain, sizes up to 64 MiB. */
 /* ranks: local 1 2 4 */
 #include "check.h"
 
@@ -228,43 +228,6 @@ static void test_get_many_copies_the_others_after_an_error(void)
     CHECK_OK(mray_release_many(refs, N));
 }
 
-static void test_wait_counts_what_is_there(void)
-{
-    mray_ref gate, refs[4];
-    void *data;
-    CHECK_OK(mray_create(8, TYPE(MRAY_INT64, 8, 0), NULL, &data, &gate));
-    refs[0] = mray_remote(twice, gate);
-    refs[1] = mray_remote(twice, 1);
-    refs[2] = mray_remote(add, gate, 1);
-    refs[3] = mray_remote(twice, 3);
-    bool ready[4];
-    size_t n = 99;
-    CHECK_OK(mray_wait(refs, 4, 0, MRAY_FOREVER, ready, &n));
-    CHECK(n <= 2);
-    CHECK_OK(mray_wait(refs, 4, 2, MRAY_FOREVER, ready, &n));
-    CHECK_EQUAL(n, 2);
-    CHECK(!ready[0] && ready[1] && !ready[2] && ready[3]);
-    double before = check_seconds();
-    CHECK_STATUS(mray_wait(refs, 4, 3, 20 * MILLISECOND, ready, &n), MRAY_ERR_TIMEOUT);
-    CHECK(check_seconds() - before >= 0.019);
-    CHECK_EQUAL(n, 2);
-    CHECK(!ready[0] && ready[1] && !ready[2] && ready[3]);
-    CHECK_STATUS(mray_wait(refs, 1, 1, 0, ready, NULL), MRAY_ERR_TIMEOUT);
-    CHECK_OK(mray_wait(refs, 0, 0, 0, ready, &n));
-    CHECK_EQUAL(n, 0);
-
-    mray_ref twins[2] = {refs[1], refs[1]};
-    CHECK_ERROR(mray_wait(twins, 2, 1, 0, ready, &n), MRAY_ERR_INVALID_ARGUMENT, "mray_wait");
-    CHECK_ERROR(mray_wait(refs, 4, 5, 0, ready, &n), MRAY_ERR_INVALID_ARGUMENT, "num_ready");
-
-    *(int64_t *)data = 5;
-    CHECK_OK(mray_seal(gate));
-    CHECK_OK(mray_wait(refs, 4, 4, MRAY_FOREVER, ready, &n));
-    CHECK_EQUAL(n, 4);
-    CHECK_OK(mray_release(gate));
-    CHECK_OK(mray_release_many(refs, 4));
-}
-
 static void test_a_released_ref_is_recognised(void)
 {
     int64_t x = 0;
@@ -333,7 +296,6 @@ int main(int argc, char **argv)
     test_an_array_argument_is_copied();
     test_a_created_object_is_there_when_sealed();
     test_get_many_copies_the_others_after_an_error();
-    test_wait_counts_what_is_there();
     test_a_released_ref_is_recognised();
     test_a_task_holds_what_it_was_given();
     test_a_result_may_be_released_before_it_exists();
