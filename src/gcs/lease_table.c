@@ -18,6 +18,7 @@ typedef struct lease_group {
     lease_pool_t *pool;
     uint32_t id, n_rows;
     base_order_t order; /* of row ids */
+    uint32_t n_hungry;  /* those of them that want more */
     lease_row_t **shared;      /* rows whose one slot was another's */
     unsigned n_shared, cap_shared;
     bool unsettled;
@@ -124,28 +125,42 @@ static uint64_t order_key(const lease_row_t *row)
     return (row->granted >= row->wanted ? SATISFIED : 0) | row->granted;
 }
 
+static bool is_hungry(const base_order_t *order, uint32_t id)
+{
+    return base_order_has(order, id) && base_order_key(order, id) < SATISFIED;
+}
+
 /* Room was reserved with its id. */
 static void reorder(lease_row_t *row)
 {
-    base_order_set(&row->group->order, row->id, order_key(row));
+    group_t *group = row->group;
+    group->n_hungry -= is_hungry(&group->order, row->id);
+    base_order_set(&group->order, row->id, order_key(row));
+    group->n_hungry += is_hungry(&group->order, row->id);
+}
+
+static void leave_order(lease_row_t *row)
+{
+    group_t *group = row->group;
+    group->n_hungry -= is_hungry(&group->order, row->id);
+    base_order_remove(&group->order, row->id);
 }
 
 /* The row that has least of those that want more; NULL: none wants more. */
 static lease_row_t *poorest(const lease_table_t *table, const group_t *group)
 {
-    if (base_order_count(&group->order) == 0) return NULL;
-    uint32_t id = base_order_at(&group->order, 0);
-    return base_order_key(&group->order, id) < SATISFIED ? table->rows[id] : NULL;
+    return group->n_hungry > 0 ? table->rows[base_order_at(&group->order, 0)] : NULL;
 }
 
 /* The row that has most; NULL: there is none. */
 static lease_row_t *richest(const lease_table_t *table, const group_t *group)
 {
     const base_order_t *order = &group->order;
-    uint32_t n = base_order_count(order), n_hungry = base_order_before(order, SATISFIED, 0);
+    uint32_t n = base_order_count(order);
     if (n == 0) return NULL;
     lease_row_t *row = table->rows[base_order_at(order, n - 1)];
-    lease_row_t *hungry = n_hungry > 0 ? table->rows[base_order_at(order, n_hungry - 1)] : row;
+    if (group->n_hungry == 0 || group->n_hungry == n) return row;
+    lease_row_t *hungry = table->rows[base_order_at(order, group->n_hungry - 1)];
     return hungry->granted > row->granted ? hungry : row;
 }
 
@@ -177,7 +192,6 @@ static int add(lease_table_t *table, lease_row_t *row, int rank)
     if (lease == NULL) return no_memory();
     lease->slots++;
     row->granted++;
-    lease_pool_take(row->group->pool, rank);
     mark_dirty(table, row, rank);
     reorder(row);
     return MRAY_OK;
@@ -201,20 +215,25 @@ static void forget_shared(lease_row_t *row)
     row->shared_at = 0;
 }
 
-/* One slot of that entry. */
-static void take_back(lease_table_t *table, lease_row_t *row, unsigned entry)
+/* One slot of that entry; returns its rank. The row's place in the order is the caller's to mend. */
+static int drop(lease_table_t *table, lease_row_t *row, unsigned entry)
 {
     int rank = row->leases[entry].rank;
     if (--row->leases[entry].slots == 0) lease_row_drop_entry(row, &table->by_rank, entry);
     if (--row->granted == 0) forget_shared(row);
-    lease_pool_give(row->group->pool, rank);
     mark_dirty(table, row, rank);
+    return rank;
+}
+
+static void take_back(lease_table_t *table, lease_row_t *row, unsigned entry)
+{
+    lease_pool_give(row->group->pool, drop(table, row, entry));
     reorder(row);
 }
 
 static void give_back_to(lease_table_t *table, lease_row_t *row, uint32_t most)
 {
-    while (row->granted > most) take_back(table, row, lease_row_worst(row));
+    while (row->granted > most) lease_pool_give(row->group->pool, drop(table, row, lease_row_worst(row)));
 }
 
 /* ---- asking and returning ---- */
@@ -304,7 +323,7 @@ static void drop_row(lease_table_t *table, lease_row_t *row)
     row->whole = true; /* nothing is to be told */
     give_back_to(table, row, 0);
     unmark_changed(table, row);
-    base_order_remove(&group->order, row->id);
+    leave_order(row);
     (void)base_map_remove(&table->by_holder, holder_key(group, &row->shape, row->holder), NULL);
     table->rows[row->id] = NULL;
     table->free_ids[table->n_ids - table->n_rows] = row->id;
@@ -336,20 +355,39 @@ void lease_table_drop_rank(lease_table_t *table, int rank)
 
 /* ---- shares ---- */
 
-/* A slot of the row that has most goes back, if it has two more than `least`. */
-static bool take_from_rich(lease_table_t *table, group_t *group, uint32_t least)
+/* The row that has most, if it has two more than that one; else NULL. */
+static lease_row_t *richer_by_two(const lease_table_t *table, const lease_row_t *poor)
 {
-    lease_row_t *row = richest(table, group);
-    if (row == NULL || row->granted <= least + 1) return false;
-    take_back(table, row, lease_row_worst(row));
-    return true;
+    lease_row_t *rich = richest(table, poor->group);
+    return rich->granted > poor->granted + 1 ? rich : NULL;
+}
+
+/* A slot changes hands while none is free. Were it given back it would be the one free slot, which any policy picks: so nothing changes for its
+ * rank. But one that was granted twice ends there. */
+static int move_slot(lease_table_t *table, lease_row_t *rich, lease_row_t *poor)
+{
+    const lease_pool_t *pool = rich->group->pool;
+    unsigned entry = lease_row_worst(rich);
+    int rank = rich->leases[entry].rank;
+    if (pool->used[rank] > pool->slots[rank]) {
+        take_back(table, rich, entry);
+        return MRAY_OK;
+    }
+    int status = add(table, poor, rank);
+    if (status != MRAY_OK) return status;
+    (void)drop(table, rich, entry);
+    reorder(rich);
+    return MRAY_OK;
 }
 
 static int grant(lease_table_t *table, lease_row_t *row)
 {
     int rank = lease_pool_pick(row->group->pool, &row->shape, row->holder);
     if (rank == -2) return no_memory();
-    return rank >= 0 ? add(table, row, rank) : MRAY_OK;
+    if (rank < 0) return MRAY_OK;
+    int status = add(table, row, rank);
+    if (status == MRAY_OK) lease_pool_take(row->group->pool, rank);
+    return status;
 }
 
 /* Sharing ends where it need not be: who got a slot of another's gets a free one. */
@@ -386,7 +424,11 @@ static int share(lease_table_t *table, group_t *group)
     lease_row_t *row;
     while (status == MRAY_OK && (row = poorest(table, group)) != NULL) {
         uint32_t before = row->granted;
-        if (pool->n_free == 0 && take_from_rich(table, group, before)) continue;
+        lease_row_t *rich = pool->n_free == 0 ? richer_by_two(table, row) : NULL;
+        if (rich != NULL) {
+            status = move_slot(table, rich, row);
+            continue;
+        }
         if (pool->n_free == 0 && (before > 0 || pool->capacity == 0)) break;
         bool shares = pool->n_free == 0;
         status = grant(table, row);
