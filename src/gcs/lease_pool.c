@@ -24,7 +24,8 @@ int lease_pool_create(node_table_t *nodes, const lease_policy_t *policy, const n
 void lease_pool_destroy(lease_pool_t *pool)
 {
     if (pool == NULL) return;
-    for (int s = 0; s < NODE_STRATEGIES; s++) base_order_fini(&pool->orders[s]);
+    for (int s = 0; s < NODE_STRATEGIES; s++)
+        for (int full = 0; full < 2; full++) base_order_fini(&pool->orders[s][full]);
     free(pool->slots);
     free(pool->used);
     free(pool);
@@ -68,10 +69,15 @@ static uint64_t load_of(uint32_t used, uint32_t slots)
     return used < slots ? 0 : ((uint64_t)used << 12) / slots;
 }
 
-static void place(lease_pool_t *pool, int strategy, int rank)
+static bool is_full(const lease_pool_t *pool, int rank)
 {
-    base_order_t *order = &pool->orders[strategy];
-    if (pool->slots[rank] == 0) {
+    return pool->used[rank] >= pool->slots[rank];
+}
+
+static void place(lease_pool_t *pool, int strategy, bool full, int rank)
+{
+    base_order_t *order = &pool->orders[strategy][full];
+    if (pool->slots[rank] == 0 || is_full(pool, rank) != full) {
         base_order_remove(order, (uint32_t)rank);
         return;
     }
@@ -85,7 +91,8 @@ static void look_at(lease_pool_t *pool, int rank)
 {
     set_counts(pool, rank, node_row_slots(node_table_row(pool->nodes, rank), &pool->shape), pool->used[rank]);
     for (int s = 0; s < NODE_STRATEGIES; s++)
-        if (pool->has_order[s]) place(pool, s, rank);
+        for (int full = 0; full < 2; full++)
+            if (pool->has_order[s][full]) place(pool, s, full, rank);
 }
 
 bool lease_pool_refresh(lease_pool_t *pool)
@@ -103,41 +110,48 @@ int lease_pool_pick(lease_pool_t *pool, const node_shape_t *shape, int holder)
 {
     uint32_t s = shape->strategy < NODE_STRATEGIES ? shape->strategy : NODE_STRATEGY_DEFAULT;
     (void)lease_pool_refresh(pool);
-    if (!pool->has_order[s]) {
-        int n = node_table_ranks(pool->nodes), status = base_order_reserve(&pool->orders[s], (uint32_t)n);
+    bool full = pool->n_free == 0;
+    if (!pool->has_order[s][full]) {
+        int n = node_table_ranks(pool->nodes), status = base_order_reserve(&pool->orders[s][full], (uint32_t)n);
         if (status != MRAY_OK) return -2;
-        pool->has_order[s] = true;
-        for (int r = 0; r < n; r++) place(pool, (int)s, r);
+        pool->has_order[s][full] = true;
+        for (int r = 0; r < n; r++) place(pool, (int)s, full, r);
     }
-    return pool->policy.pick(pool->policy.ctx, shape, holder, &pool->orders[s]);
+    return pool->policy.pick(pool->policy.ctx, shape, holder, &pool->orders[s][full]);
+}
+
+static int check_order(const lease_pool_t *pool, int strategy, bool full)
+{
+    const base_order_t *order = &pool->orders[strategy][full];
+    for (int r = 0; pool->has_order[strategy][full] && r < node_table_ranks(pool->nodes); r++)
+        if (base_order_has(order, (uint32_t)r) != (pool->slots[r] > 0 && is_full(pool, r) == full))
+            return base_error(MRAY_ERR_INTERNAL, "rank %d has %u slots, %u granted, and stands in the wrong order", r, pool->slots[r], pool->used[r]);
+    return base_order_selfcheck(order);
 }
 
 int lease_pool_selfcheck(lease_pool_t *pool)
 {
     uint64_t capacity = 0, n_free = 0, n_over = 0;
+    int status = MRAY_OK;
     (void)lease_pool_refresh(pool);
     for (int r = 0; r < node_table_ranks(pool->nodes); r++) {
         capacity += pool->slots[r];
         n_free += more(pool->slots[r], pool->used[r]);
         n_over += more(pool->used[r], pool->slots[r]);
-        for (int s = 0; s < NODE_STRATEGIES; s++)
-            if (pool->has_order[s] && base_order_has(&pool->orders[s], (uint32_t)r) != (pool->slots[r] > 0))
-                return base_error(MRAY_ERR_INTERNAL, "rank %d has %u slots and is %s order %d", r, pool->slots[r], pool->slots[r] > 0 ? "not in" : "in", s);
     }
     if (capacity != pool->capacity || n_free != pool->n_free || n_over != pool->n_over)
         return base_error(MRAY_ERR_INTERNAL, "%llu slots, %llu free, %llu too many; the sums say %llu, %llu, %llu", (unsigned long long)capacity,
                           (unsigned long long)n_free, (unsigned long long)n_over, (unsigned long long)pool->capacity, (unsigned long long)pool->n_free,
                           (unsigned long long)pool->n_over);
-    for (int s = 0; s < NODE_STRATEGIES; s++) {
-        int status = base_order_selfcheck(&pool->orders[s]);
-        if (status != MRAY_OK) return status;
-    }
-    return MRAY_OK;
+    for (int s = 0; s < NODE_STRATEGIES; s++)
+        for (int full = 0; full < 2 && status == MRAY_OK; full++) status = check_order(pool, s, full);
+    return status;
 }
 
 size_t lease_pool_bytes(const lease_pool_t *pool)
 {
     size_t bytes = sizeof *pool + (size_t)node_table_ranks(pool->nodes) * (sizeof *pool->slots + sizeof *pool->used);
-    for (int s = 0; s < NODE_STRATEGIES; s++) bytes += pool->orders[s].capacity * sizeof *pool->orders[s].items;
+    for (int s = 0; s < NODE_STRATEGIES; s++)
+        for (int full = 0; full < 2; full++) bytes += pool->orders[s][full].capacity * sizeof *pool->orders[s][full].items;
     return bytes;
 }

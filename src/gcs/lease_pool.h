@@ -3,8 +3,9 @@
  *
  *   key of a rank = load << 32 | what the policy says of it        load: 0 while a slot is free, else granted / slots
  *
- * So ranks with a free slot come first; where there is none, those whose slots the fewest share. One order for each strategy that was
- * asked for. Orders follow the node table by its numbered changes, when they are next used: O(log n) a change. */
+ * Ranks with a free slot are picked first; where there is none, those whose slots the fewest share. Two orders for each strategy that was asked
+ * for: of ranks with a free slot, which are few where slots are sought, and of full ones, made when a slot is first shared. Orders follow the
+ * node table by its numbered changes, when they are next used: O(log n) a change. */
 #ifndef MRAY_GCS_LEASE_POOL_H
 #define MRAY_GCS_LEASE_POOL_H
 
@@ -17,7 +18,7 @@ enum { LEASE_LOAD_SHIFT = 32 };
 typedef struct {
     /* Place of a living rank that has what the shape takes: the less the better. */
     uint32_t (*key)(void *ctx, const node_row_t *row, const node_shape_t *shape);
-    /* The rank for one more slot of shape for holder; ranks that have none are not in the order. -1: none. */
+    /* The rank for one more slot of shape for holder. In the order are ranks with a free slot, or, if there is none, all that have slots. -1: none. */
     int (*pick)(void *ctx, const node_shape_t *shape, int holder, const base_order_t *ranks);
     void *ctx;
 } lease_policy_t;
@@ -30,8 +31,8 @@ typedef struct {
     uint64_t capacity;      /* sum of slots */
     uint64_t n_free, n_over; /* slots not granted; granted beyond what there is */
     uint64_t seen;          /* changes of the node table that are in the orders */
-    base_order_t orders[NODE_STRATEGIES];
-    bool has_order[NODE_STRATEGIES];
+    base_order_t orders[NODE_STRATEGIES][2]; /* [0] of ranks with a free slot, [1] of full ones */
+    bool has_order[NODE_STRATEGIES][2];
 } lease_pool_t;
 
 /* Errors: OUT_OF_MEMORY. */

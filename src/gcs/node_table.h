@@ -56,11 +56,12 @@ typedef struct {
 
 typedef enum { NODE_UNKNOWN = 0, NODE_ALIVE, NODE_DEAD } node_state_t;
 
+/* What a choice looks at stands together: rows are many, and not in the cache. */
 typedef struct {
-    node_hello_t has;
     node_state_t state;
     uint64_t heard_ns; /* last message, base_clock_ns() */
     uint64_t cpu_total, cpu_used;
+    node_hello_t has;
     uint64_t used[NODE_MAX_RESOURCES];
 } node_row_t;
 
