@@ -1,4 +1,5 @@
 /* objects.c: the public calls on objects; mray_wait() is in several.c. */
+#include "drive.h"
 #include "error.h"
 #include "object.h"
 #include "proxies.h"
@@ -164,8 +165,17 @@ int mray_seal(mray_ref ref)
 
 /* ---- get ---- */
 
-/* Slot of a ref, ready, held for the caller if *held_p. value: it is wanted here, too. */
-static int wait_for(ep_t *ep, const char *what, mray_ref ref, bool value, uint64_t deadline, sid_t *sid_p, bool *held_p)
+static bool wait_and_take(ep_t *ep, sid_t sid, uint64_t deadline, proxies_take_t *take)
+{
+    if (take != NULL) take->sid = sid;
+    drive_set_take(take);
+    bool ready = wait_slots(ep, &sid, 1, 1, deadline) == 1;
+    drive_set_take(NULL);
+    return ready;
+}
+
+/* Slot of a ref, ready, held for the caller if *held_p. value: it is wanted here, too. take: where to, while it comes; may be NULL. */
+static int wait_for(ep_t *ep, const char *what, mray_ref ref, bool value, uint64_t deadline, proxies_take_t *take, sid_t *sid_p, bool *held_p)
 {
     if (mray_ref_is_nil(ref) && ref.gen != 0 && ref.epoch == 0)
         return base_error((int)ref.gen, "%s: the ref is nil, because the call that returned it failed: %s", what, submit_failure_text(ref));
@@ -178,12 +188,12 @@ static int wait_for(ep_t *ep, const char *what, mray_ref ref, bool value, uint64
         if (*held_p) (void)slot_drop_own(ep, *sid_p);
         return status;
     }
-    ready = ready || wait_slots(ep, sid_p, 1, 1, deadline) == 1;
+    ready = ready || wait_and_take(ep, *sid_p, deadline, take);
     if (ready && value && slot_at(ep, *sid_p)->kind == SLOT_KIND_REMOTE) { /* a result that stayed where it was made */
         status = proxies_acquire(ep, ref, sid_p);
         if (status != MRAY_OK) return status;
         *held_p = true;
-        ready = wait_slots(ep, sid_p, 1, 1, deadline) == 1;
+        ready = wait_and_take(ep, *sid_p, deadline, take);
     }
     if (ready) return MRAY_OK;
     status = wait_failure(what);
@@ -205,7 +215,10 @@ static int get_into(ep_t *ep, mray_ref ref, void *buf, size_t buf_bytes, mray_ty
     sid_t sid;
     bool held;
     mray_view view;
-    int status = wait_for(ep, "mray_get", ref, true, deadline, &sid, &held);
+    /* Whoever may give up finds the buffer as it was. */
+    bool takes = type.is_array && buf_bytes >= PROXIES_TAKE_MIN_BYTES && deadline == BASE_FOREVER;
+    proxies_take_t take = {.to = buf, .max_bytes = buf_bytes, .dtype = type.dtype};
+    int status = wait_for(ep, "mray_get", ref, true, deadline, takes ? &take : NULL, &sid, &held);
     if (status != MRAY_OK) return status;
     status = object_look(ep, slot_at(ep, sid), &view);
     if (status == MRAY_OK) status = check_type("mray_get", &view, type);
@@ -214,7 +227,7 @@ static int get_into(ep_t *ep, mray_ref ref, void *buf, size_t buf_bytes, mray_ty
     if (status == MRAY_OK && type.dtype == MRAY_BYTES && !type.is_array && view.size != buf_bytes && size_p == NULL)
         status = base_error(MRAY_ERR_TYPE, "mray_get: the object has %zu bytes, but a struct of %zu bytes is asked for", view.size, buf_bytes);
     if (status == MRAY_OK) {
-        if (view.size > 0) memcpy(buf, view.data, view.size);
+        if (view.size > take.taken) memcpy((char *)buf + take.taken, (const char *)view.data + take.taken, view.size - take.taken);
         if (size_p != NULL) *size_p = view.size;
     }
     if (held) (void)slot_drop_own(ep, sid);
@@ -227,7 +240,7 @@ static int get_status(ep_t *ep, mray_ref ref, uint64_t deadline)
     sid_t sid;
     bool held;
     mray_view view;
-    int status = wait_for(ep, "mray_get", ref, false, deadline, &sid, &held);
+    int status = wait_for(ep, "mray_get", ref, false, deadline, NULL, &sid, &held);
     if (status != MRAY_OK) return status;
     if (slot_at(ep, sid)->kind != SLOT_KIND_REMOTE) status = object_look(ep, slot_at(ep, sid), &view);
     if (held) (void)slot_drop_own(ep, sid);
@@ -274,7 +287,7 @@ int mray_get_view(mray_ref ref, int64_t timeout_ns, mray_view *view_p)
     if (ep == NULL) return MRAY_ERR_NOT_INITIALIZED;
     if (view_p == NULL) return base_error(MRAY_ERR_INVALID_ARGUMENT, "mray_get_view: view_p is NULL");
     int status = timeout_deadline("mray_get_view", timeout_ns, &deadline);
-    if (status == MRAY_OK) status = wait_for(ep, "mray_get_view", ref, true, deadline, &sid, &held);
+    if (status == MRAY_OK) status = wait_for(ep, "mray_get_view", ref, true, deadline, NULL, &sid, &held);
     if (status != MRAY_OK) return status;
     mray_view view;
     status = object_look(ep, slot_at(ep, sid), &view);

@@ -19,6 +19,12 @@ enum { MAX_QUIET = 64 };
 /* This thread has submitted nothing since it last waited. */
 static _Thread_local bool fresh = true;
 static _Thread_local int n_quiet;
+static _Thread_local proxies_take_t *taking;
+
+void drive_set_take(proxies_take_t *take)
+{
+    taking = take;
+}
 
 /* MPI may allow the initialising thread only. The others wait for it, as those of worker processes do. */
 static bool may_drive(const agent_t *agent, const ep_t *ep)
@@ -69,6 +75,7 @@ static bool turn(ep_t *ep, idle_ladder_t *ladder, uint64_t *sleep_ns_p)
     if (pthread_mutex_trylock(&agent->lock) == 0) { /* else the helper ends its last round */
         n = agent_round(agent);
         busy = net_busy(agent->net);
+        if (taking != NULL) proxies_take(agent->proxies, taking);
         pthread_mutex_unlock(&agent->lock);
     }
     if (n > 0) {

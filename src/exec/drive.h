@@ -12,6 +12,7 @@
 #define MRAY_EXEC_DRIVE_H
 
 #include "agent.h"
+#include "proxies.h"
 
 enum { DRIVE_HELPER_NAP_NS = 250 * 1000 };
 
@@ -24,6 +25,9 @@ void drive_after_push(void);
 /* The same for what is not urgent: it is handled in the next round that somebody makes, 5 ms later at most. */
 bool drive_before_quiet_push(ep_t *ep);
 void drive_after_quiet_push(void);
+
+/* While this thread waits for *take (proxies.h) it copies what has come of it; NULL: no more. */
+void drive_set_take(proxies_take_t *take);
 
 /* For the helper: a driver makes rounds now; one is there, but it may be asleep. */
 bool drive_is_at_it(const agent_t *agent);

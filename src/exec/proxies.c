@@ -110,6 +110,12 @@ static void on_proxy(agent_t *agent, int src_rank, const void *body, uint32_t by
 
 /* ---- fetching ---- */
 
+static proxy_t *find_by_sid(const proxies_t *all, sid_t sid)
+{
+    uint64_t value;
+    return base_map_get(&all->by_sid, base_key64(sid), &value) ? (proxy_t *)(uintptr_t)value : NULL;
+}
+
 static void finish(proxy_t *p)
 {
     p->state = PROXY_DONE;
@@ -211,6 +217,21 @@ static void read_payload(proxy_t *p, uint32_t rank, uint64_t off, uint64_t bytes
     start_reading(p);
 }
 
+void proxies_take(proxies_t *all, proxies_take_t *take)
+{
+    const proxy_t *p = find_by_sid(all, take->sid);
+    if (p == NULL || p->state != PROXY_READING_PAYLOAD || p->get.bytes_ready <= sizeof(payload_header_t)) return;
+    const slot_t *slot = slot_at(all->agent->ep, p->sid);
+    bool fits = slot->bytes <= take->max_bytes && p->image.kind != SLOT_KIND_ERROR && p->image.ndim > 0 &&
+                (take->dtype == MRAY_BYTES || take->dtype == p->image.dtype);
+    if (!fits) return;
+    uint64_t ready = p->get.bytes_ready - sizeof(payload_header_t);
+    if (ready > slot->bytes) ready = slot->bytes; /* metadata come behind */
+    const uint8_t *data = (const uint8_t *)(payload_view(all->agent->ep, &slot->u.where) + 1);
+    memcpy((uint8_t *)take->to + take->taken, data + take->taken, ready - take->taken);
+    take->taken = ready;
+}
+
 /* The slot there is ready: its value, or where its payload is. */
 static void use_image(proxy_t *p)
 {
@@ -295,12 +316,6 @@ static void on_fetch(agent_t *agent, int src_rank, const void *body, uint32_t by
 {
     (void)bytes;
     answer(agent, src_rank, body, true);
-}
-
-static proxy_t *find_by_sid(const proxies_t *all, sid_t sid)
-{
-    uint64_t value;
-    return base_map_get(&all->by_sid, base_key64(sid), &value) ? (proxy_t *)(uintptr_t)value : NULL;
 }
 
 static void expect_pieces(proxy_t *p, const wire_object_t *image)

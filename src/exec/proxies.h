@@ -31,4 +31,16 @@ void proxies_released(proxies_t *proxies, mray_ref ref);
 void proxies_rank_lost(proxies_t *proxies, int rank);
 int proxies_round(proxies_t *proxies);
 
+/* What a thread that makes the rounds while it waits for a large array copies out of it while the rest is on its way. */
+typedef struct {
+    sid_t sid;          /* the proxy, held by the taker */
+    void *to;
+    uint64_t max_bytes; /* an array that is larger, or of another type, is left to the taker to complain of */
+    uint8_t dtype;      /* MRAY_BYTES: any */
+    uint64_t taken;     /* so many bytes of data are in `to` */
+} proxies_take_t;
+enum { PROXIES_TAKE_MIN_BYTES = 512 << 10 };
+/* Copy what has arrived since. */
+void proxies_take(proxies_t *proxies, proxies_take_t *take);
+
 #endif

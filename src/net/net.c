@@ -208,7 +208,7 @@ uint64_t net_unsent_bytes(const net_t *net, int dst)
 
 void net_get_start(net_t *net, net_get_t *get)
 {
-    get->bytes_done = get->bytes_started = 0;
+    get->bytes_ready = get->bytes_done = get->bytes_started = 0;
     get->n_chunks_open = 0;
     get->status = MRAY_OK;
     net->ops->get_start(net, get);

@@ -47,7 +47,8 @@ struct net_get {
     uint64_t bytes; /* any size; chunked inside, at most 64 MiB an MPI call */
     net_get_done_fn done_fn;
     void *user;
-    uint64_t bytes_done, bytes_started; /* these and below: the transport's */
+    uint64_t bytes_ready; /* between polls: so many from the start are in dst; a transport may leave it at 0 until the end. This and below: the transport's */
+    uint64_t bytes_done, bytes_started;
     int n_chunks_open, status;
     net_get_t *next;
 };

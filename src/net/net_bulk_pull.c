@@ -2,9 +2,9 @@
  * refused. Requests and short answers are items of a packet channel of its own, so many of them share a message:
  *
  *   up to NET_BULK_INLINE_BYTES   READ {id, off, bytes} -->    <-- DATA {id} bytes
- *   more   post receives, then READ {stream} --> <-- chunks of CHUNK_BYTES on the stream's own tag
+ *   more   post receives, then READ {stream} --> <-- chunks on the stream's own tag
  *
- * A stream has WINDOW receives posted, chunk i into its place in dst, and its owner WINDOW sends open, straight from the
+ * Chunks are equal (the last may be shorter) and of CHUNK_BYTES or up to twice that, so that the reader can use the first while the next come. A stream has WINDOW receives posted, chunk i into its place in dst, and its owner WINDOW sends open, straight from the
  * segment; messages of one pair and tag match in order, so chunk i meets receive i. A tag is used again only when
  * all chunks came. Streams (so tags) are N_STREAMS a reader, ids N_IDS: who asks for more waits in a queue here, and
  * what waits at an owner is bounded by that times the number of ranks.
@@ -21,7 +21,8 @@
 #include <string.h>
 
 enum {
-    CHUNK_BYTES = 4 << 20,
+    CHUNK_BYTES = 512 << 10,
+    CHUNK_ALIGN = 4096,
     WINDOW = 4,
     N_STREAMS = 16,
     N_IDS = 512,
@@ -71,6 +72,7 @@ typedef struct {
     int n_streams;                /* in use */
     MPI_Request recvs[N_RECVS];   /* WINDOW for each stream */
     int recv_bytes[N_RECVS];
+    uint64_t recv_off[N_RECVS];
 
     /* serving */
     serve_t *first, **end;        /* with something left to send, taking turns */
@@ -87,6 +89,13 @@ static net_t *pull_net(pull_t *pull)
     return &pull->path.mpi->net;
 }
 
+/* Of a read of so many bytes. Both sides reckon it. */
+static uint64_t chunk_bytes(uint64_t bytes)
+{
+    uint64_t n = bytes / CHUNK_BYTES;
+    return n < 2 ? bytes : ((bytes + n - 1) / n + CHUNK_ALIGN - 1) / CHUNK_ALIGN * CHUNK_ALIGN;
+}
+
 /* Reading. */
 
 static bool ask(pull_t *pull, const net_get_t *get, uint32_t id, uint32_t tag)
@@ -101,8 +110,9 @@ static int post_chunk(pull_t *pull, int stream, int slot)
 {
     net_get_t *get = pull->streams[stream];
     int i = stream * WINDOW + slot;
-    uint64_t left = get->bytes - get->bytes_started;
-    pull->recv_bytes[i] = left < CHUNK_BYTES ? (int)left : CHUNK_BYTES;
+    uint64_t left = get->bytes - get->bytes_started, chunk = chunk_bytes(get->bytes);
+    pull->recv_bytes[i] = (int)(left < chunk ? left : chunk);
+    pull->recv_off[i] = get->bytes_started;
     int status = net_mpi_error(MPI_Irecv((char *)get->dst + get->bytes_started, pull->recv_bytes[i], MPI_BYTE, get->src_rank,
                                          NET_TAG_STREAM + stream, pull->path.mpi->comm, &pull->recvs[i]),
                                "MPI_Irecv");
@@ -162,6 +172,15 @@ static void start_queued(pull_t *pull)
     }
 }
 
+/* Chunks need not be complete in the order in which they are sent. */
+static uint64_t ready_bytes(const pull_t *pull, int stream)
+{
+    uint64_t ready = pull->streams[stream]->bytes_started;
+    for (int i = stream * WINDOW; i < (stream + 1) * WINDOW; i++)
+        if (pull->recvs[i] != MPI_REQUEST_NULL && pull->recv_off[i] < ready) ready = pull->recv_off[i];
+    return ready;
+}
+
 static void chunk_arrived(pull_t *pull, int i, const MPI_Status *mpi_status)
 {
     int stream = i / WINDOW;
@@ -179,6 +198,7 @@ static void chunk_arrived(pull_t *pull, int i, const MPI_Status *mpi_status)
         stream_failed(pull, stream);
         return;
     }
+    get->bytes_ready = ready_bytes(pull, stream);
     if (get->bytes_done < get->bytes) return;
     pull->streams[stream] = NULL;
     pull->n_streams--;
@@ -257,8 +277,8 @@ static bool answer_inline(pull_t *pull, serve_t *serve)
 static bool send_chunk(pull_t *pull, serve_t *serve)
 {
     if (serve->n_open == WINDOW || pull->n_sends == N_SENDS) return false;
-    uint64_t left = serve->read.bytes - serve->sent;
-    int bytes = left < CHUNK_BYTES ? (int)left : CHUNK_BYTES;
+    uint64_t left = serve->read.bytes - serve->sent, chunk = chunk_bytes(serve->read.bytes);
+    int bytes = (int)(left < chunk ? left : chunk);
     int status = net_mpi_error(MPI_Isend(serve_at(pull, serve), bytes, MPI_BYTE, serve->dst, (int)serve->read.tag, pull->path.mpi->comm,
                                          &pull->sends[pull->n_sends]),
                                "MPI_Isend");
