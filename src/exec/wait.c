@@ -36,13 +36,16 @@ static bool may_help(const ep_t *ep)
     return depth < MAX_INLINE_DEPTH;
 }
 
-/* If the task that makes this object has not begun, run it here; if it waits for arguments, look at those. */
-static bool help(ep_t *ep, sid_t sid, int depth)
+/* If the task that makes this object has not begun, run it here; if it waits for arguments, look at those. Before it runs, a worker that was
+ * said to be blocked goes on: what runs may block and go on in a wait of its own, and leaves the worker as it found it. */
+static bool help(ep_t *ep, sid_t sid, int depth, bool *blocked)
 {
     producer_t p;
     if (!producer_find(ep, sid, &p) || !p.plain) return false;
     if (record_word_state(p.seen.word) == RECORD_QUEUED) {
         if (!runq_claim_inline(ep, p.rec, p.seen.word)) return false;
+        if (*blocked) worker_unblock(ep);
+        *blocked = false;
         (void)run_record(ep, p.rid, p.rec, NULL);
         return true;
     }
@@ -50,7 +53,7 @@ static bool help(ep_t *ep, sid_t sid, int depth)
     for (unsigned i = 0; i < p.n_refs; i++) {
         sid_t arg;
         if ((p.seen.pending >> i & 1) == 0 || slot_find(ep, p.seen.refs[i], &arg) != 0 || arg == 0) continue;
-        if (help(ep, arg, depth - 1)) return true;
+        if (help(ep, arg, depth - 1, blocked)) return true;
     }
     return false;
 }
@@ -62,10 +65,10 @@ static size_t count_ready(const ep_t *ep, const sid_t *sids, size_t n, size_t ne
     return ready;
 }
 
-static bool help_with_any(ep_t *ep, const sid_t *sids, size_t n)
+static bool help_with_any(ep_t *ep, const sid_t *sids, size_t n, bool *blocked)
 {
     for (size_t i = 0; i < n; i++)
-        if (help(ep, sids[i], MAX_SEARCH_DEPTH)) return true;
+        if (help(ep, sids[i], MAX_SEARCH_DEPTH, blocked)) return true;
     return false;
 }
 
@@ -175,7 +178,7 @@ size_t wait_slots(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint64_t d
     idle_init(&ladder, false);
     for (uint32_t turn = 0;; turn++) {
         if ((ready = count_ready(ep, sids, n, need)) >= need) break;
-        if (worker && may_help(ep) && help_with_any(ep, sids, n)) continue;
+        if (worker && may_help(ep) && help_with_any(ep, sids, n, &blocked)) continue;
         uint64_t max_sleep_ns = BASE_FOREVER;
         if (drives && progress->turn_fn(ep, &ladder, &max_sleep_ns) && (deadline_ns == BASE_FOREVER || base_clock_ns() < deadline_ns)) continue;
         if (spin && turn < SPIN_TURNS) {

@@ -198,6 +198,55 @@ static void test_waiting_gives_cpus_back(void)
     CHECK_OK(mray_release(ref));
 }
 
+MRAY_TASK(int32_t, await_all, mray_ref, a, mray_ref, b, mray_ref, c)
+{
+    bool ready[3];
+    size_t n = 0;
+    return mray_wait((mray_ref[]){a, b, c}, 3, 3, MRAY_FOREVER, ready, &n) == MRAY_OK ? (int32_t)n : -1;
+}
+
+MRAY_TASK(int32_t, pass_on, int32_t, go, mray_ref, ref)
+{
+    int32_t x = 0;
+    return mray_get(ref, &x) == MRAY_OK ? go + x : -1;
+}
+
+static mray_ref create_int(int32_t **data_p)
+{
+    mray_ref ref;
+    CHECK_OK(mray_create(sizeof **data_p, (mray_type)MRAY_TYPE_OF(**data_p), NULL, (void **)data_p, &ref));
+    **data_p = 1;
+    return ref;
+}
+
+/* What a waiting task runs inside its wait may wait itself; afterwards the CPUs of the outer one are free as before. */
+static void test_waiting_inside_a_wait_gives_cpus_back(int n_ranks)
+{
+    int32_t *data, x = 0;
+    mray_ref wake = create_int(&data), go = create_int(&data), inner = create_int(&data), last = create_int(&data), busy[64];
+    mray_task_opts wide = {.resource = "lens", .resource_amount = 0.1, .num_cpus = 1.5}; /* two of them do not fit */
+    int n_busy = 2 * n_ranks < 64 ? 2 * n_ranks : 64;
+    mray_ref helped = mray_remote(pass_on, go, inner), after = mray_remote_with(wide, plain, last);
+    mray_ref outer = mray_remote_with(wide, await_all, wake, helped, after);
+    rest_us(50000);
+    for (int i = 0; i < n_busy; i++) busy[i] = mray_remote(stay, board, KINDS - 1, 200000); /* nobody else has time for what is helped with */
+    rest_us(20000);
+    CHECK_OK(mray_seal(go));
+    rest_us(5000);
+    CHECK_OK(mray_seal(wake)); /* the outer one wakes, and looks for something to run */
+    rest_us(20000);
+    CHECK_OK(mray_seal(inner));
+    CHECK_OK(mray_get(helped, &x));
+    CHECK(x == 2);
+    for (int i = 0; i < n_busy; i++) CHECK_OK(mray_get(busy[i], &x));
+    CHECK_OK(mray_seal(last));
+    CHECK_OK(mray_get_timeout(after, &x, 10000000000));
+    CHECK_OK(mray_get_timeout(outer, &x, 10000000000));
+    CHECK(x == 3);
+    CHECK_OK(mray_release_many(busy, (size_t)n_busy));
+    CHECK_OK(mray_release_many((mray_ref[]){wake, go, inner, last, helped, after, outer}, 7));
+}
+
 static void test_a_death_gives_resources_back_once(void)
 {
     const char *mode = getenv("MRAY_WORKERS");
@@ -270,6 +319,7 @@ int main(int argc, char **argv)
     test_cpus_of_a_rank_are_not_given_twice();
     test_wide_tasks_and_plain_ones_get_on_together();
     test_waiting_gives_cpus_back();
+    test_waiting_inside_a_wait_gives_cpus_back(n_ranks);
     test_a_death_gives_resources_back_once();
     test_what_no_rank_has_is_an_error_that_says_so();
     test_bad_options();
