@@ -2,6 +2,7 @@
 #include "agent.h"
 
 #include "actors.h"
+#include "balance.h"
 #include "clock.h"
 #include "crew.h"
 #include "drive.h"
@@ -23,8 +24,6 @@
 
 #include <sched.h>
 #include <stdlib.h>
-
-enum { BALANCE_AT_A_TIME = 64 };
 
 agent_t *agent_here;
 
@@ -111,6 +110,7 @@ int agent_create(node_t *node, net_t *net, agent_t **agent_p)
     if (status == MRAY_OK) status = remote_create(agent, &agent->remote);
     if (status == MRAY_OK) status = proxies_create(agent, &agent->proxies);
     if (status == MRAY_OK) status = actors_create(agent, &agent->actors);
+    if (status == MRAY_OK) status = balance_create(agent, &agent->balance);
     if (status == MRAY_OK) status = shapes_create(agent, &agent->shapes);
     if (status == MRAY_OK) status = leases_create(agent, &agent->leases);
     if (status == MRAY_OK) status = head_create(agent, &agent->head);
@@ -136,6 +136,7 @@ void agent_destroy(agent_t *agent)
     head_destroy(agent->head);
     leases_destroy(agent->leases);
     shapes_destroy(agent->shapes);
+    balance_destroy(agent->balance);
     actors_destroy(agent->actors);
     proxies_destroy(agent->proxies);
     remote_destroy(agent->remote);
@@ -199,7 +200,7 @@ static void on_control(agent_t *agent, rid_t rid, record_t *rec)
     handlers[type](agent, src, body, bytes);
 }
 
-static void on_ready_record(agent_t *agent, rid_t rid, record_t *rec)
+void agent_on_ready(agent_t *agent, rid_t rid, record_t *rec)
 {
     if (rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR)
         actors_on_record(agent->actors, rid, rec);
@@ -221,48 +222,11 @@ static int read_inbox(agent_t *agent)
         else if (rec->kind == RECORD_NOTIFY)
             remote_on_notify(agent->remote, rid, rec);
         else if (runq_take_over(agent->ep, rid, agent->ep->gid)) /* else somebody runs it inside a get */
-            on_ready_record(agent, rid, rec);
+            agent_on_ready(agent, rid, rec);
         n++;
         rid = next;
     }
     return n;
-}
-
-/* A plain task out of a worker's queue goes to another worker. */
-static void give(agent_t *agent, rid_t rid, uint16_t victim)
-{
-    record_t *rec = record_at(agent->ep, rid);
-    if (!record_is_plain(rec)) {
-        route_requeue(agent->ep, rid);
-        return;
-    }
-    uint16_t worker = route_pick_worker(agent->ep, rid, rec, victim);
-    if (worker == 0 || !route_push(agent->ep, rid, rec, worker)) on_ready_record(agent, rid, rec);
-}
-
-/* Take unstarted work from the longest queue of the node, half of it, for idle workers of this rank. */
-static int balance(agent_t *agent)
-{
-    seg_header_t *own = agent->ep->seg->hdr;
-    const node_t *node = agent->node;
-    if (atomic_exchange_explicit(&own->balance, 0, memory_order_acq_rel) == 0) return 0;
-    uint16_t victim = 0;
-    unsigned deepest = 0;
-    for (int p = 0; p < node->n_node_ranks; p++) {
-        seg_header_t *h = node->segs[p].hdr;
-        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
-            for (uint64_t m = atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed); m != 0; m &= m - 1) {
-                uint16_t gid = ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m));
-                unsigned depth = runq_depth(ep_shared_at(node, gid));
-                if (depth > deepest) deepest = depth, victim = gid;
-            }
-    }
-    if (victim == 0) return 0;
-    rid_t rids[BALANCE_AT_A_TIME];
-    unsigned want = (deepest + 1) / 2 < BALANCE_AT_A_TIME ? (deepest + 1) / 2 : BALANCE_AT_A_TIME;
-    unsigned n = runq_take(agent->ep, ep_shared_at(node, victim), victim, want, rids);
-    for (unsigned i = 0; i < n; i++) give(agent, rids[i], victim);
-    return (int)n;
 }
 
 static int make_room(agent_t *agent)
@@ -280,6 +244,13 @@ static void on_stuck(void)
     recover_release_locks(agent_here);
 }
 
+static uint64_t nap_ns(const agent_t *agent)
+{
+    uint64_t nap = shapes_nap_ns(agent->shapes), leases = leases_nap_ns(agent->leases), balance = balance_nap_ns(agent->balance);
+    if (nap > leases) nap = leases;
+    return nap < balance ? nap : balance;
+}
+
 int agent_round(agent_t *agent)
 {
     return agent_round_after(agent, NULL, NULL);
@@ -293,13 +264,12 @@ int agent_round_after(agent_t *agent, void (*first_fn)(agent_t *agent, void *arg
     int n = read_inbox(agent);
     n += crew_round(agent->crew);
     n += retry_backlog(agent);
-    n += balance(agent);
+    n += balance_round(agent->balance);
     n += make_room(agent);
     n += shapes_round(agent->shapes);
     n += actors_round(agent->actors);
     n += leases_round(agent->leases);
-    uint64_t shapes_ns = shapes_nap_ns(agent->shapes), leases_ns = leases_nap_ns(agent->leases);
-    atomic_store_explicit(&agent->nap_ns, shapes_ns < leases_ns ? shapes_ns : leases_ns, memory_order_relaxed);
+    atomic_store_explicit(&agent->nap_ns, nap_ns(agent), memory_order_relaxed);
     n += proxies_round(agent->proxies);
     heartbeat_round(agent->heartbeat);
     if (agent->node->multi_node) n += net_poll(agent->net);
@@ -310,7 +280,7 @@ int agent_round_after(agent_t *agent, void (*first_fn)(agent_t *agent, void *arg
 
 bool agent_has_news(const agent_t *agent)
 {
-    return !ep_inbox_empty(agent->ep->sh) || atomic_load(&agent->ep->seg->hdr->balance) != 0 ||
+    return !ep_inbox_empty(agent->ep->sh) || balance_has_news(agent->balance) ||
            atomic_load(&agent->ep->seg->hdr->crowded) != 0 || crew_has_news(agent->crew) ||
            shapes_has_news(agent->shapes) || atomic_load(&agent->ep->seg->hdr->lease_listen) == 2 || atomic_load(&agent->stop);
 }

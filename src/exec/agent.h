@@ -19,6 +19,7 @@ typedef struct remote remote_t;
 typedef struct proxies proxies_t;
 typedef struct actors actors_t;
 typedef struct shapes shapes_t;
+typedef struct balance balance_t;
 typedef struct leases leases_t;
 typedef struct head head_t;
 typedef struct kv kv_t;
@@ -33,6 +34,7 @@ typedef struct agent {
     remote_t *remote;   /* tasks and results of other nodes */
     proxies_t *proxies; /* objects of other nodes */
     actors_t *actors; /* this rank's actors */
+    balance_t *balance; /* queues of this node's workers */
     shapes_t *shapes; /* tasks that want something else than one CPU */
     leases_t *leases; /* where tasks of this rank may run */
     kv_t *kv;         /* rank 0: the key-value store; else NULL */
@@ -76,6 +78,9 @@ void agent_stop_helper(agent_t *agent);
 void agent_leave(agent_t *agent);
 /* Give ready records to workers, or keep them until there is one. With the lock. */
 void agent_dispatch(agent_t *agent, rid_t rid);
+
+/* A record that is ready and MOVING in the agent's hands goes on its way. With the lock. */
+void agent_on_ready(agent_t *agent, rid_t rid, record_t *rec);
 
 /* The agent of this process; NULL in worker processes. */
 extern agent_t *agent_here;

@@ -75,6 +75,8 @@ static int give_core(crew_t *crew, unsigned index)
     crew->core_of[index] = core;
     for (int g = 0; g < SEG_GROUPS; g++) ep_mask_clear(h->group_mask[g], gid);
     if (group >= 0) ep_mask_set(h->group_mask[group], gid);
+    if (core >= 0 && crew->cores[core].pu >= 0) ep_mask_set(h->bound_mask, gid);
+    else ep_mask_clear(h->bound_mask, gid);
     atomic_store(&ep_shared_at(node, gid)->group, group);
     return core >= 0 ? crew->cores[core].pu : -1;
 }
@@ -98,6 +100,14 @@ static int make_worker(crew_t *crew)
     return MRAY_OK;
 }
 
+/* Its share of the node's CPUs: not all of those that it may run on, which others may share with it. */
+static int count_cores(const node_t *node, int n_workers)
+{
+    int share = (node->n_cpus + node->n_node_ranks - 1) / node->n_node_ranks;
+    if (share < n_workers) share = n_workers;
+    return share < node->n_own_cpus ? share : node->n_own_cpus;
+}
+
 int crew_start(crew_t *crew, const crew_config_t *config)
 {
     crew->config = *config;
@@ -107,6 +117,7 @@ int crew_start(crew_t *crew, const crew_config_t *config)
     crew->config.cores = crew->cores;
     for (unsigned i = 0; i < SEG_MAX_EPS; i++) crew->core_of[i] = -1;
     atomic_store(&crew->agent->ep->seg->hdr->n_workers, (uint32_t)config->n_workers);
+    atomic_store(&crew->agent->ep->seg->hdr->n_cores, (uint32_t)count_cores(crew->agent->node, config->n_workers));
     for (int i = 0; i < config->n_workers; i++) {
         int status = make_worker(crew);
         if (status != MRAY_OK) return status;

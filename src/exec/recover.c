@@ -69,8 +69,9 @@ static void leave_masks(const death_t *d)
     ep_mask_clear(h->worker_mask, d->gid);
     ep_mask_clear(h->spare_mask, d->gid);
     ep_mask_clear(h->idle_mask, d->gid);
-    ep_mask_clear(h->awake_mask, d->gid);
     ep_mask_clear(h->open_mask, d->gid);
+    ep_mask_clear(h->awake_mask, d->gid); /* last: who is about to wake it sets this bit and looks at open_mask */
+    route_tell_packed(d->ep->node); /* it may have pushed a task without a word */
 }
 
 /* It died after the item's word said "free" and before its owner was told, or after both: telling twice does no harm. */

@@ -1,6 +1,7 @@
 /* wait.c: look, help, spin, sleep. */
 #include "wait.h"
 
+#include "balance.h"
 #include "clock.h"
 #include "cycle.h"
 #include "error.h"
@@ -145,6 +146,7 @@ static void sleep_once(ep_t *ep, const sid_t *sids, size_t n, size_t need, uint6
         ep_sleep_cancel(ep);
         return;
     }
+    balance_offer_cpu(ep);
     uint64_t now = base_clock_ns(), left = deadline_ns == BASE_FOREVER ? BASE_FOREVER : deadline_ns > now ? deadline_ns - now : 0;
     ep_sleep(ep, left < max_sleep_ns ? left : max_sleep_ns);
 }

@@ -132,7 +132,7 @@ void worker_unblock(ep_t *ep)
     tell_waiting(ep, 1);
 }
 
-/* Some other worker of the node has work that has not begun: the agent may move it here. */
+/* Some other worker of the node has work that has not begun: the agent may move it here; at once, if there is a CPU for this one. */
 static void ask_for_balance(ep_t *ep)
 {
     const node_t *node = ep->node;
@@ -142,7 +142,10 @@ static void ask_for_balance(ep_t *ep)
             for (uint64_t m = atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed); m != 0; m &= m - 1) {
                 uint16_t gid = ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m));
                 if (gid == ep->gid || runq_depth(ep_shared_at(node, gid)) == 0) continue;
-                if (atomic_exchange(&ep->seg->hdr->balance, 1) == 0) ep_wake(ep_shared_at(node, ep_gid(node->node_rank, SEG_EP_AGENT)));
+                if (!route_has_cpu(node, ep->gid))
+                    route_tell_packed(node);
+                else if (atomic_exchange(&ep->seg->hdr->balance, 1) == 0)
+                    ep_wake(ep_shared_at(node, ep_gid(node->node_rank, SEG_EP_AGENT)));
                 return;
             }
         }

@@ -75,6 +75,7 @@ typedef struct {
     _Alignas(SEG_CACHE_LINE) _Atomic uint32_t batch[RUNQ_BATCH];
     _Atomic uint32_t n_batch, i_batch;
     _Atomic uint32_t taking; /* out of the batch, not claimed yet */
+    _Atomic uint32_t n_taken; /* counts the tasks that were begun from here: does the queue move? */
     _Alignas(SEG_CACHE_LINE) pool_unsaid_t unsaid_slots; /* freed, and their owners not told yet */
     pool_unsaid_t unsaid_records;
     _Alignas(SEG_CACHE_LINE) ep_journal_t journal;

@@ -81,6 +81,8 @@ typedef struct {
     _Atomic uint32_t backlog; /* tasks that the agent keeps because no worker took them */
     _Atomic uint32_t crowded; /* set by who waits long for room in the tables; the agent clears it */
     _Atomic uint32_t balance; /* set by a worker with nothing to do while another has a queue; the agent clears it */
+    _Atomic uint32_t n_cores; /* that bound workers of this rank have between them and its other threads (exec/crew.c) */
+    _Atomic uint32_t packed;  /* in the segment of a node's first rank: tasks stand in queues while workers sleep (exec/balance.c) */
     /* Leases of this rank for tasks of one CPU (exec/leases.c). Written by its agent, read by whoever hands on a task of it. */
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t lease_mask[SEG_MASK_WORDS]; /* places on the node that it holds leases on */
     _Atomic uint32_t lease_used;   /* set at use, cleared by the agent when it looks */
@@ -93,6 +95,7 @@ typedef struct {
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t open_mask[SEG_MASK_WORDS];  /* endpoints in use */
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t idle_mask[SEG_MASK_WORDS];  /* nothing to do: spinning or asleep */
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t awake_mask[SEG_MASK_WORDS]; /* runnable threads, for the spin decision */
+    _Alignas(SEG_CACHE_LINE) _Atomic uint64_t bound_mask[SEG_MASK_WORDS]; /* workers with a core of their own; written as group_mask is */
     /* Workers by group: those of a group share a cache. Written by the rank's agent when it makes one (exec/crew.c). */
     _Alignas(SEG_CACHE_LINE) _Atomic uint64_t group_mask[SEG_GROUPS][SEG_MASK_WORDS];
     /* The last actors of other nodes that died, rank << 32 | id: in the segment of a node's first rank, written by its agent. */

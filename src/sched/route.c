@@ -7,16 +7,32 @@
 
 #include <mray/status.h>
 
-
-
 /* Arguments below this travel faster than the choice takes. */
-enum { LOCALITY_MIN_BYTES = 32768 };
+enum { LOCALITY_MIN_BYTES = 32768, ROW = 16 };
+
+/* IDLE_WITH_CPU: asleep, and would not take turns with others (route_has_cpu). */
+typedef enum { NONE_IDLE, IDLE_ASLEEP, IDLE_WITH_CPU, IDLE_AWAKE } look_t;
 
 static _Thread_local uint32_t turn;
+static _Thread_local uint16_t packed_at; /* the last choice: it is busy, and others were left asleep */
+static _Thread_local struct {
+    uint16_t gid; /* the next `left` tasks go there, too, while it is awake and busy */
+    uint8_t left;
+    bool packed; /* others were left asleep; else it was the only one */
+} row;
 
 static uint16_t first_of(uint64_t mask, int place, unsigned w)
 {
     return ep_gid(place, w * 64 + (unsigned)__builtin_ctzll(mask));
+}
+
+/* Of 64 endpoints of the rank at place those that are idle workers. */
+static uint64_t idle_of(const seg_header_t *h, int place, unsigned w, uint16_t exclude)
+{
+    uint64_t idle = atomic_load_explicit(&h->idle_mask[w], memory_order_relaxed);
+    if (idle != 0) idle &= atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed);
+    if (idle != 0 && exclude >> 8 == place && (exclude & 0xff) / 64 == w) idle &= ~(1ull << (exclude & 63));
+    return idle;
 }
 
 /* Of a rank's idle workers those that are awake, if any are: a wake takes longer than a far cache. Of these those that share a cache with ep. */
@@ -31,23 +47,73 @@ static uint64_t best_of(const ep_t *ep, int place, unsigned w, uint64_t idle)
 }
 
 /* An idle worker of the rank at place, awake ones before sleeping ones, near ones before others; takes its idle bit so that the next
- * submission looks elsewhere. */
+ * submission looks elsewhere, and counts one that is about to be woken among the awake. */
 static uint16_t take_idle(const ep_t *ep, int place, uint16_t exclude)
 {
     seg_header_t *h = ep->node->segs[place].hdr;
     for (unsigned w = 0; w < SEG_MASK_WORDS; w++) {
-        uint64_t idle = atomic_load_explicit(&h->idle_mask[w], memory_order_relaxed);
-        if (idle == 0) continue;
-        idle &= atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed);
-        if (exclude >> 8 == place && (exclude & 0xff) / 64 == w) idle &= ~(1ull << (exclude & 63));
+        uint64_t idle = idle_of(h, place, w, exclude);
         while (idle != 0) {
             uint16_t gid = first_of(best_of(ep, place, w, idle), place, w);
             uint64_t bit = 1ull << (gid & 63);
-            if ((atomic_fetch_and_explicit(&h->idle_mask[w], ~bit, memory_order_relaxed) & bit) != 0) return gid;
             idle &= ~bit;
+            if ((atomic_fetch_and_explicit(&h->idle_mask[w], ~bit, memory_order_relaxed) & bit) == 0) continue;
+            if (!ep_mask_has(h->awake_mask, gid)) {
+                ep_mask_set(h->awake_mask, gid);
+                if (!ep_mask_has(h->open_mask, gid)) ep_mask_clear(h->awake_mask, gid); /* it died: its agent clears this bit after that one */
+            }
+            return gid;
         }
     }
     return 0;
+}
+
+/* Threads of a rank that are awake, without its agent, which is soon asleep again. */
+static int count_awake(const seg_header_t *h)
+{
+    int n = 0;
+    for (unsigned w = 0; w < SEG_MASK_WORDS; w++) {
+        uint64_t m = atomic_load_explicit(&h->awake_mask[w], memory_order_relaxed);
+        if (w == 0) m &= ~(1ull << SEG_EP_AGENT);
+        for (; m != 0; m &= m - 1) n++;
+    }
+    return n;
+}
+
+static bool cores_left(const seg_header_t *h, int beside)
+{
+    return count_awake(h) - beside < (int)atomic_load_explicit(&h->n_cores, memory_order_relaxed);
+}
+
+static bool cpus_left(const node_t *node, int beside)
+{
+    int n = -beside;
+    for (int place = 0; place < node->n_node_ranks; place++) n += count_awake(node->segs[place].hdr);
+    return n < node->n_cpus;
+}
+
+bool route_has_cpu(const node_t *node, uint16_t gid)
+{
+    seg_header_t *h = node->segs[gid >> 8].hdr;
+    int itself = ep_mask_has(h->awake_mask, gid);
+    return ep_mask_has(h->bound_mask, gid) ? cores_left(h, itself) : cpus_left(node, itself);
+}
+
+/* The best that take_idle() would find there. */
+static look_t look_for_idle(const node_t *node, int place, uint16_t exclude)
+{
+    const seg_header_t *h = node->segs[place].hdr;
+    uint64_t any = 0, bound = 0, unbound = 0;
+    for (unsigned w = 0; w < SEG_MASK_WORDS; w++) any |= atomic_load_explicit(&h->idle_mask[w], memory_order_relaxed);
+    if (any == 0) return NONE_IDLE;
+    for (unsigned w = 0; w < SEG_MASK_WORDS; w++) {
+        uint64_t idle = idle_of(h, place, w, exclude), have_core = atomic_load_explicit(&h->bound_mask[w], memory_order_relaxed);
+        if ((idle & atomic_load_explicit(&h->awake_mask[w], memory_order_relaxed)) != 0) return IDLE_AWAKE;
+        bound |= idle & have_core;
+        unbound |= idle & ~have_core;
+    }
+    if ((bound != 0 && cores_left(h, 0)) || (unbound != 0 && cpus_left(node, 0))) return IDLE_WITH_CPU;
+    return (bound | unbound) != 0 ? IDLE_ASLEEP : NONE_IDLE;
 }
 
 static bool leased(const uint64_t *leases, int place)
@@ -55,8 +121,8 @@ static bool leased(const uint64_t *leases, int place)
     return leases[place / 64] >> (place & 63) & 1;
 }
 
-/* The workers of the leased ranks of the node in turn. */
-static uint16_t next_worker(const node_t *node, const uint64_t *leases, uint16_t exclude)
+/* The workers of the leased ranks of the node in turn; only those that are awake, if so wanted. */
+static uint16_t next_worker(const node_t *node, const uint64_t *leases, bool awake, uint16_t exclude)
 {
     int n = node->n_node_ranks;
     for (int i = 0; i <= n; i++) {
@@ -67,6 +133,7 @@ static uint16_t next_worker(const node_t *node, const uint64_t *leases, uint16_t
             uint64_t m = atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed);
             if (w == from / 64) m &= ~0ull << from % 64;
             if (exclude >> 8 == place && (exclude & 0xff) / 64 == w) m &= ~(1ull << (exclude & 63));
+            if (m != 0 && awake) m &= atomic_load_explicit(&h->awake_mask[w], memory_order_relaxed);
             if (m == 0) continue;
             uint16_t gid = first_of(m, place, w);
             turn = (gid & 0xff) == SEG_MAX_EPS - 1 ? (uint32_t)(place + 1) << 8 : (uint32_t)gid + 1;
@@ -108,15 +175,30 @@ static bool leases_of(const node_t *node, rid_t rid, uint64_t *leases)
     return any != 0;
 }
 
-static uint16_t pick_idle(const ep_t *ep, const uint64_t *leases, bool want, uint16_t exclude)
+/* An idle worker: of leased ranks before others, awake before asleep, near before far. None is woken while there is no CPU for it. *left_p, if
+ * none is returned: one sleeps on. */
+static uint16_t pick_idle(const ep_t *ep, const uint64_t *leases, uint16_t exclude, bool *left_p)
 {
     const node_t *node = ep->node;
+    look_t best[2] = {NONE_IDLE, NONE_IDLE}; /* by: is it leased? */
+    int at[2] = {0, 0};
     uint16_t gid = 0;
-    for (int i = 0; gid == 0 && i < node->n_node_ranks; i++) {
+    for (int i = 0; i < node->n_node_ranks; i++) {
         int place = node->node_rank + i;
         if (place >= node->n_node_ranks) place -= node->n_node_ranks;
-        if (leased(leases, place) == want) gid = take_idle(ep, place, exclude);
+        bool with = leased(leases, place);
+        if (best[with] == IDLE_AWAKE) continue;
+        look_t found = look_for_idle(node, place, exclude);
+        if (found == IDLE_AWAKE && with) {
+            if ((gid = take_idle(ep, place, exclude)) != 0) return gid;
+        } else if (found > best[with]) {
+            best[with] = found;
+            at[with] = place;
+        }
     }
+    for (int with = 1; gid == 0 && with >= 0; with--)
+        if (best[with] > IDLE_ASLEEP) gid = take_idle(ep, at[with], exclude);
+    *left_p = best[1] != NONE_IDLE || best[0] != NONE_IDLE; /* or it was just taken by another */
     return gid;
 }
 
@@ -129,18 +211,65 @@ static void tell_shortage(const node_t *node, rid_t rid)
         ep_wake(ep_shared_at(node, ep_gid((int)(rid >> 24), SEG_EP_AGENT)));
 }
 
+void route_tell_packed(const node_t *node)
+{
+    seg_header_t *first = node->segs[0].hdr;
+    atomic_thread_fence(memory_order_seq_cst); /* the push before the look at `packed`; the agent clears that before it looks at the queues */
+    if (atomic_load(&first->packed) == 0 && atomic_exchange(&first->packed, 1) == 0) ep_wake(ep_shared_at(node, ep_gid(0, SEG_EP_AGENT)));
+}
+
+/* No worker of a leased rank is awake: then one has to be, CPU or not. */
+static uint16_t wake_one(const ep_t *ep, const uint64_t *leases, uint16_t exclude)
+{
+    uint16_t gid = 0;
+    for (int place = 0; gid == 0 && place < ep->node->n_node_ranks; place++)
+        if (leased(leases, place)) gid = take_idle(ep, place, exclude);
+    return gid != 0 ? gid : next_worker(ep->node, leases, false, exclude);
+}
+
+/* One choice holds for the next tasks of this thread, too: the look at all ranks' masks, which their workers change all the time, would cost more than such
+ * a task. A long one among them is no harm: a packed node is looked after, and where there is one worker only there is no choice. */
+static bool row_goes_on(const node_t *node, const uint64_t *leases)
+{
+    int place = row.gid >> 8;
+    if (row.left == 0 || place >= node->n_node_ranks || !leased(leases, place)) return false;
+    seg_header_t *h = node->segs[place].hdr;
+    row.left--;
+    return ep_mask_has(h->worker_mask, row.gid) && ep_mask_has(h->awake_mask, row.gid) && !ep_mask_has(h->idle_mask, row.gid);
+}
+
 uint16_t route_pick_worker(ep_t *ep, rid_t rid, const record_t *rec, uint16_t exclude)
 {
     const node_t *node = ep->node;
     uint64_t leases[SEG_MASK_WORDS];
+    bool left = false;
+    packed_at = 0;
     if (!leases_of(node, rid, leases)) return 0;
     int near = rec->n_refs > 0 && node->n_node_ranks > 1 ? place_of_arguments(ep, rec) : -1;
-    uint16_t gid = near >= 0 ? take_idle(ep, near, exclude) : 0;
-    if (gid == 0) gid = pick_idle(ep, leases, true, exclude);
-    if (gid == 0) gid = pick_idle(ep, leases, false, exclude);
+    if (near < 0 && exclude == 0 && row_goes_on(node, leases)) {
+        if (row.packed) packed_at = row.gid;
+        tell_shortage(node, rid);
+        return row.gid;
+    }
+    uint16_t gid = near >= 0 && look_for_idle(node, near, exclude) > IDLE_ASLEEP ? take_idle(ep, near, exclude) : 0;
+    if (gid == 0) gid = pick_idle(ep, leases, exclude, &left);
     if (gid != 0) return gid;
-    tell_shortage(node, rid);
-    return next_worker(node, leases, exclude);
+    tell_shortage(node, rid); /* of workers, or of CPUs: other nodes may have some */
+    gid = next_worker(node, leases, true, exclude);
+    if (gid == 0) return wake_one(ep, leases, exclude);
+    if (left) packed_at = gid;
+    row.left = left || gid == row.gid ? ROW : 0;
+    row.packed = left;
+    return row.gid = gid;
+}
+
+uint16_t route_pick_idle(ep_t *ep, uint16_t exclude)
+{
+    for (int i = 0; i < ep->node->n_node_ranks; i++) {
+        uint16_t gid = take_idle(ep, i, exclude);
+        if (gid != 0) return gid;
+    }
+    return 0;
 }
 
 uint16_t route_pick_own(ep_t *ep, uint16_t exclude)
@@ -149,7 +278,7 @@ uint16_t route_pick_own(ep_t *ep, uint16_t exclude)
     uint64_t own[SEG_MASK_WORDS] = {0};
     own[node->node_rank / 64] = 1ull << (node->node_rank & 63);
     uint16_t gid = take_idle(ep, node->node_rank, exclude);
-    return gid != 0 ? gid : next_worker(node, own, exclude);
+    return gid != 0 ? gid : next_worker(node, own, false, exclude);
 }
 
 /* With the record go its holds: whoever has it next may drop the last one of an object that this thread has looked at. */
@@ -184,6 +313,7 @@ bool route_push(ep_t *ep, rid_t rid, record_t *rec, uint16_t target)
     }
     if (open) atomic_store_explicit(&ep->sh->journal.push, 0, memory_order_release); /* else the next push replaces it */
     if (open) ep_wake(to); /* also where another has the record: the choice took its idle bit, which it sets again */
+    if (target == packed_at) route_tell_packed(ep->node);
     /* Not taken: it was QUEUED for a moment, so somebody may have claimed it to run it inline; then there is nothing left to do. */
     return open || !runq_take_over(ep, rid, target);
 }

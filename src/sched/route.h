@@ -4,6 +4,10 @@
  * finds no worker, goes to the rank's own agent. The choice among workers: an idle and awake one, then an idle one, then in turn;
  * ranks whose arenas hold most bytes of the arguments come first.
  *
+ * No sleeping worker is woken for a task without a CPU for it (route_has_cpu): it would take turns with those that are awake, and the switches cost
+ * more than the task. The task stands behind others at a worker that is awake, and the node is `packed`: the agent of its first rank looks every
+ * millisecond whether queues move (exec/balance.c).
+ *
  * A task is routed by the leases of the rank that submitted it (where its record lies), whoever hands it on. Without leases it goes to the
  * agent, which asks for some. Idle workers of the node beyond the leases help: balancing would move the work to them anyway. */
 #ifndef MRAY_SCHED_ROUTE_H
@@ -23,7 +27,14 @@ int route_control(ep_t *ep, uint16_t agent_gid, uint32_t type, const void *body,
 /* A worker that is not blocked, on a rank on which the record's rank holds leases, or an idle one elsewhere on the node; or 0: none, or
  * no leases. exclude may be 0. */
 uint16_t route_pick_worker(ep_t *ep, rid_t rid, const record_t *rec, uint16_t exclude);
-/* The same among the workers of ep's own rank. */
+/* Is there a CPU for worker gid, asleep or awake? Of its rank's cores, if it is bound to one of them, else of the node's CPUs, less than all are used by
+ * others that are awake, not counting agents, whose rounds are short. */
+bool route_has_cpu(const node_t *node, uint16_t gid);
+/* Tasks stand in a queue though workers sleep: have somebody look after it. Call it after the push. */
+void route_tell_packed(const node_t *node);
+/* Any idle worker of the node, asleep or not; 0: none. */
+uint16_t route_pick_idle(ep_t *ep, uint16_t exclude);
+/* The same as route_pick_worker() among the workers of ep's own rank. */
 uint16_t route_pick_own(ep_t *ep, uint16_t exclude);
 
 #endif

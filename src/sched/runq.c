@@ -106,6 +106,7 @@ rid_t runq_next(ep_t *ep)
         record_t *rec = record_at(ep, rid);
         bool mine = claim(ep, rec);
         atomic_store_explicit(&sh->taking, 0, memory_order_release);
+        atomic_store_explicit(&sh->n_taken, atomic_load_explicit(&sh->n_taken, memory_order_relaxed) + 1, memory_order_relaxed);
         if (mine) return rid;
         runq_let_go(ep, rid, rec);
     }
@@ -147,6 +148,15 @@ static void wake_if_left(ep_shared_t *sh)
 {
     atomic_thread_fence(memory_order_seq_cst); /* n_queued before the look at `asleep`; the sleeper does it the other way round */
     if (atomic_load_explicit(&sh->n_queued, memory_order_relaxed) > 0) ep_wake(sh);
+}
+
+unsigned runq_count(ep_t *ep, ep_shared_t *of)
+{
+    holderlock_acquire(&of->lock, ep->gid);
+    sort_inbox(ep, of);
+    holderlock_release(&of->lock, ep->gid);
+    wake_if_left(of);
+    return runq_depth(of);
 }
 
 unsigned runq_take(ep_t *ep, ep_shared_t *victim, uint16_t victim_gid, unsigned n, rid_t *rids)

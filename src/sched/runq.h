@@ -31,6 +31,8 @@ void runq_free_record(ep_t *ep, rid_t rid, record_t *rec);
 unsigned runq_purge(ep_t *ep);
 /* How many records wait here: lanes, batch and an unread inbox (counted as one). A hint. */
 unsigned runq_depth(const ep_shared_t *sh);
+/* The same with every record of the inbox. Agent only. */
+unsigned runq_count(ep_t *ep, ep_shared_t *of);
 /* Is rid in of's inbox, lanes or batch? Moves the inbox into the lanes to find out. Agent only. */
 bool runq_contains(ep_t *ep, ep_shared_t *of, rid_t rid);
 /* dead_gid was reaped: its lists are dropped, its lock is free, records linked there are let go. Agent only. */

@@ -15,7 +15,7 @@ typedef struct {
 static int setup(void **state)
 {
     static fixture_t f;
-    test_node_make(&f.t, &(test_node_config_t){.n = 1, .segment = {.arena_bytes = 4096, .n_slots = 64, .n_records = 64}});
+    test_node_make(&f.t, &(test_node_config_t){.n = 1, .n_cpus = 64, .segment = {.arena_bytes = 4096, .n_slots = 64, .n_records = 64}});
     f.driver = test_node_open(&f.t, 0, SEG_EP_MAIN, EP_KIND_USER, false);
     seg_header_t *h = f.driver->seg->hdr;
     h->lease_mask[0] = 1;

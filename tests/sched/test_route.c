@@ -4,7 +4,7 @@
 #include "runq.h"
 #include "test_node.h"
 
-enum { FIRST = 8, WORKERS = 3, PLACES = 2 };
+enum { FIRST = 8, WORKERS = 3, PLACES = 2, AWAKE = 1 + PLACES * WORKERS };
 
 typedef struct {
     test_node_t t;
@@ -23,7 +23,7 @@ static seg_header_t *header(int place)
 static int setup(void **state)
 {
     (void)state;
-    test_node_make(&f.t, &(test_node_config_t){.n = PLACES, .segment = {.arena_bytes = 4096, .n_slots = 64, .n_records = 512}});
+    test_node_make(&f.t, &(test_node_config_t){.n = PLACES, .n_cpus = AWAKE, .segment = {.arena_bytes = 4096, .n_slots = 64, .n_records = 512}});
     for (int p = 0; p < PLACES; p++) {
         f.agent[p] = test_node_open(&f.t, p, SEG_EP_AGENT, EP_KIND_AGENT, false);
         for (unsigned w = 0; w < WORKERS; w++) {
@@ -48,6 +48,12 @@ static int teardown(void **state)
     }
     test_node_free(&f.t);
     return 0;
+}
+
+/* The threads of the node have this many CPUs. */
+static void have_cpus(int n)
+{
+    f.driver->node->n_cpus = n;
 }
 
 /* The driver's rank holds leases on the places of this mask. */
@@ -125,6 +131,89 @@ static void test_awake_before_asleep_and_leased_before_others(void **state)
     assert_int_equal(pick(0), f.worker[0][0]->gid); /* a sleeper of a leased rank before an awake one elsewhere */
     assert_int_equal(pick(0), f.worker[1][1]->gid); /* which helps, since it is idle */
     assert_int_equal(pick(0) >> 8, 0);
+}
+
+/* Two are awake beside the driver, the others sleep: with CPUs for no more, nobody is woken. */
+static void test_none_is_woken_without_a_cpu_for_it(void **state)
+{
+    (void)state;
+    lease(3);
+    for (int p = 0; p < PLACES; p++)
+        for (int w = 0; w < WORKERS; w++)
+            if (w != 1) make_idle(f.worker[p][w], false);
+    have_cpus(1 + 2);
+    assert_false(route_has_cpu(f.driver->node, f.worker[0][0]->gid));
+    assert_true(route_has_cpu(f.driver->node, f.driver->gid)); /* itself */
+    int counts[PLACES] = {0};
+    for (int i = 0; i < 1000; i++) {
+        uint16_t gid = pick(0);
+        assert_int_equal((gid & 0xff) - FIRST, 1);
+        counts[gid >> 8]++;
+    }
+    assert_in_range(counts[0], 450, 550); /* those that are awake take turns */
+    assert_int_equal(atomic_load(&header(0)->packed), 0);
+    assert_true(route_push(f.driver, f.rid, f.rec, pick(0)));
+    assert_int_equal(atomic_load(&header(0)->packed), 1); /* somebody has to look after it */
+    have_cpus(1 + 3);
+    uint16_t woken = 0;
+    for (int i = 0; i < 100 && woken == 0; i++) { /* a choice holds for some tasks */
+        uint16_t gid = pick(0);
+        if ((gid & 0xff) - FIRST != 1) woken = gid;
+    }
+    assert_int_not_equal(woken, 0);
+    assert_true(ep_mask_has(header(woken >> 8)->awake_mask, woken)); /* as good as awake, so that no other is */
+    assert_false(route_has_cpu(f.driver->node, f.worker[0][woken == f.worker[0][0]->gid ? 2 : 0]->gid));
+}
+
+/* A core for each rank, to which its worker is bound, and the driver is awake on that of its own. */
+static void test_a_bound_one_is_not_woken_while_its_rank_uses_its_cores(void **state)
+{
+    (void)state;
+    lease(3);
+    have_cpus(2 + 2); /* what others of the node leave is of no use to it */
+    for (int p = 0; p < PLACES; p++) {
+        for (int w = 0; w < WORKERS; w++) {
+            make_idle(f.worker[p][w], false);
+            if (w > 0) ep_mask_clear(header(p)->worker_mask, f.worker[p][w]->gid);
+        }
+        ep_mask_set(header(p)->bound_mask, f.worker[p][0]->gid);
+        atomic_store(&header(p)->n_cores, 1);
+    }
+    assert_false(route_has_cpu(f.driver->node, f.worker[0][0]->gid));
+    for (int i = 0; i < 50; i++) assert_int_equal(pick(0), f.worker[1][0]->gid); /* first asleep, then awake and busy */
+    ep_mask_clear(header(0)->awake_mask, f.driver->gid); /* it waits */
+    assert_true(route_has_cpu(f.driver->node, f.worker[0][0]->gid));
+    uint16_t gid = 0;
+    for (int i = 0; i < 50 && gid != f.worker[0][0]->gid; i++) gid = pick(0); /* a choice holds for some tasks */
+    assert_int_equal(gid, f.worker[0][0]->gid);
+    ep_mask_set(header(0)->awake_mask, f.driver->gid);
+}
+
+static void test_one_is_woken_if_all_sleep(void **state)
+{
+    (void)state;
+    lease(1);
+    for (int w = 0; w < WORKERS; w++) make_idle(f.worker[0][w], false);
+    have_cpus(1);
+    uint16_t first = pick(0);
+    assert_int_equal(first >> 8, 0);
+    for (int i = 0; i < 100; i++) assert_int_equal(pick(0), first);
+}
+
+/* An idle one that is awake is found whatever the CPUs, also while a choice holds. */
+static void test_an_awake_idle_one_costs_no_cpu(void **state)
+{
+    (void)state;
+    lease(3);
+    for (int w = 0; w < WORKERS; w++) make_idle(f.worker[0][w], false);
+    have_cpus(1);
+    make_idle(f.worker[1][2], true);
+    assert_int_equal(pick(0), f.worker[1][2]->gid);
+    for (int i = 0; i < 5; i++) assert_int_equal(pick(0) >> 8, 1);
+    uint16_t held = pick(0);
+    make_idle(f.worker[1][(held & 0xff) - FIRST], true);
+    assert_int_equal(pick(0), held);
+    assert_false(ep_mask_has(header(1)->idle_mask, held)); /* taken as an idle one */
 }
 
 static void test_who_is_excluded_or_left_the_mask_is_never_given(void **state)
@@ -215,6 +304,10 @@ int main(void)
         TEST(test_busy_workers_of_leased_ranks_take_turns),
         TEST(test_an_idle_one_is_given_once),
         TEST(test_awake_before_asleep_and_leased_before_others),
+        TEST(test_none_is_woken_without_a_cpu_for_it),
+        TEST(test_a_bound_one_is_not_woken_while_its_rank_uses_its_cores),
+        TEST(test_one_is_woken_if_all_sleep),
+        TEST(test_an_awake_idle_one_costs_no_cpu),
         TEST(test_who_is_excluded_or_left_the_mask_is_never_given),
         TEST(test_shortage_is_told_once_to_who_listens),
         TEST(test_a_shape_goes_to_the_agent_and_a_method_to_its_actor),
