@@ -122,7 +122,10 @@ void base_order_remove(base_order_t *order, uint32_t number)
 void base_order_set(base_order_t *order, uint32_t number, uint64_t key)
 {
     if (base_order_has(order, number)) {
-        if (order->items[number].key == key) return;
+        if (order->items[number].key == key || base_order_count(order) == 1) {
+            order->items[number].key = key;
+            return;
+        }
         base_order_remove(order, number);
     }
     order->items[number] = (base_order_item_t){.key = key, .size = 1, .priority = priority_of(number)};

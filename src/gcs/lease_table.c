@@ -7,6 +7,7 @@
 
 #include "array.h"
 #include "error.h"
+#include "lease_levels.h"
 #include "map.h"
 
 #include <stdlib.h>
@@ -17,8 +18,7 @@ enum { KEEP_GROUPS = 16 }; /* without rows, for the next time */
 typedef struct lease_group {
     lease_pool_t *pool;
     uint32_t id, n_rows;
-    base_order_t order; /* of row ids */
-    uint32_t n_hungry;  /* those of them that want more */
+    lease_levels_t order; /* of row ids */
     lease_row_t **shared;      /* rows whose one slot was another's */
     unsigned n_shared, cap_shared;
     bool unsettled;
@@ -54,7 +54,7 @@ int lease_table_create(node_table_t *nodes, const lease_policy_t *policy, lease_
 static void group_free(group_t *group)
 {
     lease_pool_destroy(group->pool);
-    base_order_fini(&group->order);
+    lease_levels_fini(&group->order);
     free(group->shared);
     free(group);
 }
@@ -125,43 +125,26 @@ static uint64_t order_key(const lease_row_t *row)
     return (row->granted >= row->wanted ? SATISFIED : 0) | row->granted;
 }
 
-static bool is_hungry(const base_order_t *order, uint32_t id)
-{
-    return base_order_has(order, id) && base_order_key(order, id) < SATISFIED;
-}
-
 /* Room was reserved with its id. */
 static void reorder(lease_row_t *row)
 {
-    group_t *group = row->group;
-    group->n_hungry -= is_hungry(&group->order, row->id);
-    base_order_set(&group->order, row->id, order_key(row));
-    group->n_hungry += is_hungry(&group->order, row->id);
-}
-
-static void leave_order(lease_row_t *row)
-{
-    group_t *group = row->group;
-    group->n_hungry -= is_hungry(&group->order, row->id);
-    base_order_remove(&group->order, row->id);
+    lease_levels_set(&row->group->order, row->id, order_key(row));
 }
 
 /* The row that has least of those that want more; NULL: none wants more. */
 static lease_row_t *poorest(const lease_table_t *table, const group_t *group)
 {
-    return group->n_hungry > 0 ? table->rows[base_order_at(&group->order, 0)] : NULL;
+    uint32_t id = lease_levels_least(&group->order, SATISFIED);
+    return id != LEASE_NO_ROW ? table->rows[id] : NULL;
 }
 
 /* The row that has most; NULL: there is none. */
 static lease_row_t *richest(const lease_table_t *table, const group_t *group)
 {
-    const base_order_t *order = &group->order;
-    uint32_t n = base_order_count(order);
-    if (n == 0) return NULL;
-    lease_row_t *row = table->rows[base_order_at(order, n - 1)];
-    if (group->n_hungry == 0 || group->n_hungry == n) return row;
-    lease_row_t *hungry = table->rows[base_order_at(order, group->n_hungry - 1)];
-    return hungry->granted > row->granted ? hungry : row;
+    uint32_t id = lease_levels_greatest(&group->order, UINT64_MAX), hungry = lease_levels_greatest(&group->order, SATISFIED);
+    if (id == LEASE_NO_ROW) return NULL;
+    if (hungry == LEASE_NO_ROW) return table->rows[id];
+    return table->rows[table->rows[hungry]->granted > table->rows[id]->granted ? hungry : id];
 }
 
 static void mark_changed(lease_table_t *table, lease_row_t *row)
@@ -281,7 +264,7 @@ static bool reserve_id(lease_table_t *table, group_t *group, uint32_t id)
     lease_row_t **shared = base_array_room(group->shared, group->n_rows, &group->cap_shared, sizeof *shared);
     if (shared == NULL) return false;
     group->shared = shared;
-    return base_order_reserve(&group->order, id + 1) == MRAY_OK;
+    return lease_levels_reserve(&group->order, id + 1) == MRAY_OK;
 }
 
 static lease_row_t *new_row(lease_table_t *table, int holder, const node_shape_t *shape)
@@ -323,7 +306,7 @@ static void drop_row(lease_table_t *table, lease_row_t *row)
     row->whole = true; /* nothing is to be told */
     give_back_to(table, row, 0);
     unmark_changed(table, row);
-    leave_order(row);
+    lease_levels_remove(&group->order, row->id);
     (void)base_map_remove(&table->by_holder, holder_key(group, &row->shape, row->holder), NULL);
     table->rows[row->id] = NULL;
     table->free_ids[table->n_ids - table->n_rows] = row->id;
@@ -506,8 +489,7 @@ static int check_row(const lease_table_t *table, const lease_row_t *row)
     }
     if (sum != row->granted) return base_error(MRAY_ERR_INTERNAL, "rank %d holds %u slots, its row says %u", row->holder, sum, row->granted);
     if (row->granted > row->wanted) return base_error(MRAY_ERR_INTERNAL, "rank %d holds %u slots and wants %u", row->holder, row->granted, row->wanted);
-    const base_order_t *order = &row->group->order;
-    if (!base_order_has(order, row->id) || base_order_key(order, row->id) != order_key(row))
+    if (!lease_levels_has(&row->group->order, row->id, order_key(row)))
         return base_error(MRAY_ERR_INTERNAL, "rank %d holds %u of %u slots and stands elsewhere in the order", row->holder, row->granted, row->wanted);
     return MRAY_OK;
 }
@@ -515,7 +497,7 @@ static int check_row(const lease_table_t *table, const lease_row_t *row)
 static int check_group(const lease_table_t *table, const group_t *group)
 {
     int status = lease_pool_selfcheck(group->pool);
-    if (status == MRAY_OK) status = base_order_selfcheck(&group->order);
+    if (status == MRAY_OK) status = lease_levels_selfcheck(&group->order);
     const lease_row_t *poor = poorest(table, group), *rich = richest(table, group);
     if (status != MRAY_OK || group->unsettled || poor == NULL) return status;
     if (rich->granted > poor->granted + 1) return base_error(MRAY_ERR_INTERNAL, "a row has %u slots while one that wants more has %u", rich->granted, poor->granted);
@@ -549,7 +531,7 @@ size_t lease_table_bytes(const lease_table_t *table)
                    (table->by_holder.n_places + table->by_rank.n_places) * (sizeof(base_map_entry_t) + 1) + table->cap_scratch * sizeof *table->scratch;
     for (unsigned i = 0; i < table->n_groups; i++) {
         const group_t *g = table->groups[i];
-        bytes += sizeof *g + lease_pool_bytes(g->pool) + g->order.capacity * sizeof(base_order_item_t) + g->cap_shared * sizeof *g->shared;
+        bytes += sizeof *g + lease_pool_bytes(g->pool) + lease_levels_bytes(&g->order) + g->cap_shared * sizeof *g->shared;
     }
     for (uint32_t i = 0; i < table->n_ids; i++)
         if (table->rows[i] != NULL)

@@ -8,8 +8,8 @@
  *   more rows than slots  = one slot each, shared: two rows then have the same slot, and the worker's run queue is fair to both
  *
  * It moves a slot at a time: a free one to the row that has least of those that want more; when none is free, one of the row that has
- * most, while it has two more than the one that has least. So a slot costs O(log ranks + log rows), wherever it comes from, and an ask costs as
- * much as the slots that change hands. Which rank, the policy says (of sched/; lease_pool.h). Rows of the same amounts share capacity,
+ * most, while it has two more than the one that has least. So a slot costs O(log ranks + log different shares), wherever it comes from, and an ask
+ * costs as much as the slots that change hands. Which rank, the policy says (of sched/; lease_pool.h). Rows of the same amounts share capacity,
  * whatever their strategy.
  *
  * A row whose grants changed is told what changed, and one that asked is answered; nothing else is said.
