@@ -25,6 +25,8 @@
 #include <sched.h>
 #include <stdlib.h>
 
+enum { OUTBOX_NAP_NS = 50 * 1000 };
+
 agent_t *agent_here;
 
 static agent_handler_fn handlers[CONTROL_N];
@@ -46,27 +48,25 @@ static void on_item(void *ctx, int src_rank, const net_item_t *item, const void 
         log_error("internal: rank %d sent a message of unknown type %u", src_rank, item->type);
 }
 
+/* False: it finds no room now. */
+static bool send_now(void *ctx, int rank, uint16_t type, const void *body, uint32_t bytes)
+{
+    agent_t *agent = ctx;
+    int place = agent->node->node_rank_of[rank], status;
+    if (place >= 0)
+        status = route_control(agent->ep, ep_gid(place, SEG_EP_AGENT), type, body, bytes);
+    else
+        status = net_send(agent->net, rank, type, 0, body, bytes);
+    if (status == MRAY_ERR_LIMIT || status == MRAY_ERR_OUT_OF_MEMORY) return lost_is(agent, rank);
+    return true; /* or the connection has failed, which net has said */
+}
+
 void agent_send(agent_t *agent, int rank, control_type_t type, const void *body, uint32_t bytes)
 {
-    int place = agent->node->node_rank_of[rank];
-    bool warned = false;
-    if (lost_is(agent, rank) && type != CONTROL_STOP_NODE) return;
-    for (;;) {
-        int status;
-        if (rank == agent->node->rank) {
-            handlers[type](agent, rank, body, bytes);
-            return;
-        }
-        if (place >= 0)
-            status = route_control(agent->ep, ep_gid(place, SEG_EP_AGENT), type, body, bytes);
-        else
-            status = net_send(agent->net, rank, (uint16_t)type, 0, body, bytes);
-        if (status == MRAY_OK) return;
-        if (!warned) log_debug("a message to rank %d waits for room", rank);
-        warned = true;
-        if (place < 0) net_poll(agent->net);
-        sched_yield();
-    }
+    if (rank == agent->node->rank)
+        handlers[type](agent, rank, body, bytes);
+    else if (!lost_is(agent, rank) || type == CONTROL_STOP_NODE)
+        outbox_send(agent->outbox, rank, (uint16_t)type, body, bytes);
 }
 
 static void on_stop_node(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
@@ -106,6 +106,7 @@ int agent_create(node_t *node, net_t *net, agent_t **agent_p)
     idle_init(&agent->ladder, false);
     int status = ep_open(node, SEG_EP_AGENT, EP_KIND_AGENT, false, &agent->ep);
     if (status == MRAY_OK) status = lost_create(agent);
+    if (status == MRAY_OK) status = outbox_create(node->n_ranks, send_now, agent, &agent->outbox);
     if (status == MRAY_OK) status = crew_create(agent, &agent->crew);
     if (status == MRAY_OK) status = remote_create(agent, &agent->remote);
     if (status == MRAY_OK) status = proxies_create(agent, &agent->proxies);
@@ -141,6 +142,7 @@ void agent_destroy(agent_t *agent)
     proxies_destroy(agent->proxies);
     remote_destroy(agent->remote);
     crew_destroy(agent->crew);
+    outbox_destroy(agent->outbox);
     lost_destroy(agent);
     ep_close(agent->ep);
     pthread_mutex_destroy(&agent->lock);
@@ -251,6 +253,14 @@ static uint64_t nap_ns(const agent_t *agent)
     return nap < balance ? nap : balance;
 }
 
+/* What waits for a record of the own node to be free is told by nobody. */
+static int flush_outbox(agent_t *agent)
+{
+    int n = outbox_round(agent->outbox);
+    if (!outbox_is_empty(agent->outbox)) atomic_store_explicit(&agent->nap_ns, OUTBOX_NAP_NS, memory_order_relaxed);
+    return n;
+}
+
 int agent_round(agent_t *agent)
 {
     return agent_round_after(agent, NULL, NULL);
@@ -273,6 +283,7 @@ int agent_round_after(agent_t *agent, void (*first_fn)(agent_t *agent, void *arg
     n += proxies_round(agent->proxies);
     heartbeat_round(agent->heartbeat);
     if (agent->node->multi_node) n += net_poll(agent->net);
+    if (!outbox_is_empty(agent->outbox)) n += flush_outbox(agent);
     n = heartbeat_discount(agent->heartbeat, n);
     holderlock_stuck_fn = outer;
     return n;
@@ -316,7 +327,8 @@ void agent_serve(agent_t *agent)
     /* Pages for the first tasks and objects, while nobody waits for them yet: a first touch costs a microsecond and more a page. */
     seg_prefault(agent->ep->seg, 2 << 20, 4 << 20, 4 << 20);
     if (agent->node->multi_node) idle_sleep_precisely();
-    while (!atomic_load_explicit(&agent->stop, memory_order_acquire)) {
+    /* The last messages go out: rank 0 tells the others to stop before it stops itself. */
+    while (!atomic_load_explicit(&agent->stop, memory_order_acquire) || !outbox_is_empty(agent->outbox)) {
         if (drive_is_at_it(agent)) {
             keep_out(agent);
             continue;

@@ -11,6 +11,7 @@
 #include "endpoint.h"
 #include "idle.h"
 #include "net.h"
+#include "outbox.h"
 
 #include <pthread.h>
 
@@ -30,6 +31,7 @@ typedef struct agent {
     node_t *node;
     net_t *net;
     pthread_mutex_t lock;
+    outbox_t *outbox; /* what found no room */
     crew_t *crew;     /* this rank's workers */
     remote_t *remote;   /* tasks and results of other nodes */
     proxies_t *proxies; /* objects of other nodes */
@@ -58,7 +60,7 @@ typedef struct agent {
 typedef void (*agent_handler_fn)(agent_t *agent, int src_rank, const void *body, uint32_t bytes);
 /* For messages of that type from this node and from others. At start, before agent_serve(). */
 void agent_register(agent_t *agent, control_type_t type, agent_handler_fn fn);
-/* Send to the agent of any rank. Never blocks; a full table or buffer is waited for by polling (and logged once). */
+/* Send to the agent of any rank, in order for each. Never blocks: what finds a full table or buffer waits in the outbox. */
 void agent_send(agent_t *agent, int rank, control_type_t type, const void *body, uint32_t bytes);
 
 int agent_create(node_t *node, net_t *net, agent_t **agent_p);

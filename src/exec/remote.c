@@ -157,7 +157,7 @@ static void attach(remote_t *remote, rid_t rid, record_t *rec, const mray_ref *r
         bool proxied = by_value && (!here || (slot_is_ready(slot_at(ep, sid)) && slot_at(ep, sid)->kind == SLOT_KIND_REMOTE));
         if (proxied) {
             while ((sid = proxies_get(remote->agent->proxies, refs[i])) == 0) {
-                (void)net_poll(remote->agent->net);
+                (void)proxies_round(remote->agent->proxies); /* in a handler, so without a poll */
                 sched_yield();
             }
             record_set_ref(ep, rec, i, slot_ref(ep, sid));

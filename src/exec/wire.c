@@ -59,7 +59,7 @@ static const uint8_t *to_push(agent_t *agent, int rank, sid_t sid, wire_object_t
     bool is_block = slot->kind == SLOT_KIND_PAYLOAD || (slot->kind == SLOT_KIND_ERROR && slot->bytes != 0);
     if (!is_block || net_info(agent->net)->bulk != NET_BULK_PULL || agent->node->node_rank_of[rank] >= 0) return NULL;
     uint64_t total = payload_block_bytes(slot->bytes, slot->u.where.metadata_bytes);
-    if (total > WIRE_MAX_PUSHED || net_unsent_bytes(agent->net, rank) > MAX_UNSENT) return NULL;
+    if (total > WIRE_MAX_PUSHED || net_unsent_bytes(agent->net, rank) > MAX_UNSENT || outbox_waits_for(agent->outbox, rank)) return NULL;
     image->n_pushed = (uint32_t)total;
     return (const uint8_t *)payload_at(agent->ep, &slot->u.where);
 }
@@ -67,7 +67,8 @@ static const uint8_t *to_push(agent_t *agent, int rank, sid_t sid, wire_object_t
 static void push_piece(agent_t *agent, int rank, const wire_piece_t *piece, const uint8_t *from)
 {
     static _Thread_local uint8_t message[sizeof *piece + WIRE_PIECE_BYTES];
-    uint8_t *to = net_send_reserve(agent->net, rank, CONTROL_PIECE, 0, (uint32_t)sizeof *piece + piece->bytes);
+    bool waits = outbox_waits_for(agent->outbox, rank);
+    uint8_t *to = waits ? NULL : net_send_reserve(agent->net, rank, CONTROL_PIECE, 0, (uint32_t)sizeof *piece + piece->bytes);
     bool reserved = to != NULL;
     if (!reserved) to = message;
     memcpy(to, piece, sizeof *piece);
