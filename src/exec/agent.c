@@ -104,6 +104,7 @@ int agent_create(node_t *node, net_t *net, agent_t **agent_p)
     agent->net = net;
     pthread_mutex_init(&agent->lock, NULL);
     idle_init(&agent->ladder, false);
+    agent->ladder.looks = IDLE_LOOKS;
     int status = ep_open(node, SEG_EP_AGENT, EP_KIND_AGENT, false, &agent->ep);
     if (status == MRAY_OK) status = lost_create(agent);
     if (status == MRAY_OK) status = outbox_create(node->n_ranks, send_now, agent, &agent->outbox);
@@ -270,7 +271,10 @@ int agent_round_after(agent_t *agent, void (*first_fn)(agent_t *agent, void *arg
 {
     void (*outer)(void) = holderlock_stuck_fn;
     holderlock_stuck_fn = on_stuck;
-    if (first_fn != NULL) first_fn(agent, arg);
+    if (first_fn != NULL) {
+        first_fn(agent, arg);
+        (void)net_poll(agent->net); /* what it asks is on its way while the rest of the round is made */
+    }
     int n = read_inbox(agent);
     n += crew_round(agent->crew);
     n += retry_backlog(agent);

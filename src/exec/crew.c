@@ -17,6 +17,8 @@
 #include <string.h>
 #include <time.h>
 
+static const uint64_t ZYGOTE_LOOK_NS = 1000000;
+
 struct crew {
     agent_t *agent;
     crew_config_t config;
@@ -27,6 +29,7 @@ struct crew {
     uint32_t deaths_seen;
     bool zygote_lost;
     bool stopping;
+    uint64_t next_look_ns; /* at the zygote: a system call */
 };
 
 static void on_spawn(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
@@ -220,6 +223,18 @@ uint32_t crew_deaths(const crew_t *crew)
     return crew->deaths_seen;
 }
 
+static void look_at_zygote(crew_t *crew)
+{
+    if (crew->config.threads || crew->config.zygote == NULL || crew->stopping || crew->zygote_lost) return;
+    uint64_t now_ns = base_clock_ns();
+    if (now_ns < crew->next_look_ns) return;
+    crew->next_look_ns = now_ns + ZYGOTE_LOOK_NS;
+    if (zygote_alive(crew->config.zygote)) return;
+    crew->zygote_lost = true;
+    log_error("the process that makes workers was killed, and the workers with it; the job ends");
+    net_abort(crew->agent->net, 1);
+}
+
 int crew_round(crew_t *crew)
 {
     int n = 0;
@@ -231,11 +246,7 @@ int crew_round(crew_t *crew)
             n++;
         }
     }
-    if (!crew->config.threads && crew->config.zygote != NULL && !crew->stopping && !crew->zygote_lost && !zygote_alive(crew->config.zygote)) {
-        crew->zygote_lost = true;
-        log_error("the process that makes workers was killed, and the workers with it; the job ends");
-        net_abort(crew->agent->net, 1);
-    }
+    look_at_zygote(crew);
     return n;
 }
 

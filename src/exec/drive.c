@@ -14,7 +14,7 @@ static const uint64_t OTHER_DRIVES_NS = 100000;
 static const uint64_t NO_HELPER_NAP_NS = 20000;
 
 /* Quiet pushes of one thread in a row; then somebody is woken, before the table of records is full of them. */
-enum { MAX_QUIET = 64 };
+enum { MAX_QUIET = 64, DRIVE_LOOKS = 4 };
 
 /* This thread has submitted nothing since it last waited. */
 static _Thread_local bool fresh = true;
@@ -62,6 +62,13 @@ bool drive_has_driver(const agent_t *agent)
     return atomic_load(&agent->driver) != 0;
 }
 
+/* An answer is on its way, and whoever has the core after a yield may keep it longer than that takes. */
+static void look_before_yield(idle_ladder_t *ladder)
+{
+    ladder->looks = DRIVE_LOOKS;
+    ladder->n_looks = 1;
+}
+
 static bool turn(ep_t *ep, idle_ladder_t *ladder, uint64_t *sleep_ns_p)
 {
     agent_t *agent = agent_here;
@@ -80,9 +87,11 @@ static bool turn(ep_t *ep, idle_ladder_t *ladder, uint64_t *sleep_ns_p)
     }
     if (n > 0) {
         idle_reset(ladder);
+        look_before_yield(ladder);
         return true;
     }
     (void)ep_note_cpu(ep);
+    if (ladder->looks == 0) look_before_yield(ladder);
     idle_step_t step = idle_next(ladder, base_clock_ns(), busy ? IDLE_DUE_DATA : IDLE_DUE_ANSWER);
     if (step.kind != IDLE_SLEEP) {
         idle_pause(step);

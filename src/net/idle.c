@@ -17,7 +17,10 @@ idle_step_t idle_next(idle_ladder_t *ladder, uint64_t now_ns, idle_due_t due)
 
     if (idle_ns < IDLE_SPIN_END_NS && ladder->may_spin) return (idle_step_t){.kind = IDLE_SPIN};
     uint64_t yield_end_ns = due == IDLE_DUE_DATA ? IDLE_DATA_YIELD_END_NS : ladder->lingers ? IDLE_LINGER_END_NS : IDLE_YIELD_END_NS;
-    if (idle_ns < yield_end_ns) return (idle_step_t){.kind = IDLE_YIELD};
+    if (idle_ns < yield_end_ns) {
+        bool looks_again = due != IDLE_DUE_DATA && ladder->looks > 1 && ladder->n_looks++ % ladder->looks != 0;
+        return (idle_step_t){.kind = looks_again ? IDLE_SPIN : IDLE_YIELD};
+    }
     if (idle_ns >= IDLE_LONG_NS && due == IDLE_DUE_NOTHING) return (idle_step_t){.kind = IDLE_SLEEP, .sleep_ns = IDLE_LONG_SLEEP_NS};
 
     uint64_t sleep_ns = idle_ns / (due != IDLE_DUE_NOTHING ? 32 : 8);

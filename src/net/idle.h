@@ -12,12 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Nanoseconds since something last happened. */
+/* Nanoseconds since something last happened; IDLE_LOOKS is a number. */
 enum {
     IDLE_SPIN_END_NS = 20 * 1000,
     IDLE_YIELD_END_NS = 200 * 1000,
     IDLE_LINGER_END_NS = 1000 * 1000,         /* the same with a core to spare, if asked for */
     IDLE_DATA_YIELD_END_NS = 4 * 1000 * 1000, /* the same while data flow: pieces of a long message are no event, and wait for every poll */
+    IDLE_LOOKS = 8, /* looks a yield of agents: a yield to another that polls takes 2 us and more, a look 1 */
     IDLE_LONG_NS = 1000 * 1000 * 1000,   /* from here on sleeps of IDLE_LONG_SLEEP_NS */
     IDLE_MIN_SLEEP_NS = 20 * 1000,       /* about 50 us as the kernel does it */
     IDLE_MAX_SLEEP_NS = 1000 * 1000,     /* before IDLE_LONG_NS, and always while something is due */
@@ -37,6 +38,9 @@ typedef enum { IDLE_DUE_NOTHING, IDLE_DUE_ANSWER, IDLE_DUE_DATA } idle_due_t;
 typedef struct idle_ladder {
     uint64_t since_ns; /* when idleness began; 0: something happened since the last idle_next() */
     bool may_spin;
+    uint8_t looks; /* that many looks a yield, not one, while no data flow; a power of two, or 0. The first yields: what was sent is on its way, and somebody may
+                      wait for the core who is to answer */
+    uint8_t n_looks;
     bool lingers; /* a core is to spare: whoever was served lately may come again soon, and would wait for the end of a sleep, 50 us and more on an idle core */
 } idle_ladder_t;
 
@@ -48,6 +52,7 @@ void idle_init(idle_ladder_t *ladder, bool may_spin);
 static inline void idle_reset(idle_ladder_t *ladder)
 {
     ladder->since_ns = 0;
+    ladder->n_looks = 0;
 }
 
 /* Nothing happened in a round of polling that ended at now_ns (base_clock_ns): what to do before the next. What is due keeps

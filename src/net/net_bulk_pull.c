@@ -28,6 +28,7 @@ enum {
     N_IDS = 512,
     N_RECVS = N_STREAMS * WINDOW,
     N_SENDS = 64,
+    LOOK_EVERY = 4,   /* polls */
     SERVE_BLOCK = 64, /* serve records are allocated by so many */
 };
 
@@ -62,6 +63,7 @@ typedef struct serve_block {
 typedef struct {
     net_bulk_path_t path;
     net_channel_t *channel;
+    uint32_t n_polls;
 
     /* reading */
     net_getq_t small, large;      /* not asked for yet */
@@ -372,7 +374,9 @@ static int pull_poll(net_bulk_path_t *path)
 {
     pull_t *pull = (pull_t *)path;
     int n = net_channel_has_unsent(pull->channel) ? net_channel_send(pull->channel) : 0; /* before the looks */
-    n += net_channel_receive(pull->channel);
+    /* Who waits for no answer looks now and then: each look is a system call, by which items are late. */
+    bool expects = pull->n_free_ids < N_IDS || pull->path.mpi->closing || pull->path.mpi->probing;
+    if (expects || pull->n_polls++ % LOOK_EVERY == 0) n += net_channel_receive(pull->channel);
     if (pull->n_streams > 0) n += reap_recvs(pull);
     if (pull->small.head || pull->large.head) start_queued(pull);
     if (pull->n_sends > 0) n += reap_sends(pull);

@@ -34,6 +34,22 @@ static void test_without_a_core_to_spare_nothing_spins(void **state)
     assert_int_equal(step_after(false, IDLE_DUE_NOTHING, 1 * US).kind, IDLE_YIELD);
 }
 
+static void test_of_some_looks_one_yields(void **state)
+{
+    (void)state;
+    idle_ladder_t ladder;
+    idle_init(&ladder, false);
+    ladder.looks = 4;
+    assert_int_equal(idle_next(&ladder, start_ns, IDLE_DUE_ANSWER).kind, IDLE_YIELD);
+    assert_int_equal(idle_next(&ladder, start_ns, IDLE_DUE_ANSWER).kind, IDLE_SPIN);
+    idle_reset(&ladder);
+    int n_yields = 0;
+    for (int i = 0; i < 100; i++) n_yields += idle_next(&ladder, start_ns + (uint64_t)i * US, IDLE_DUE_ANSWER).kind == IDLE_YIELD;
+    assert_int_equal(n_yields, 25);
+    for (int i = 0; i < 100; i++) assert_int_equal(idle_next(&ladder, start_ns + (uint64_t)i * US, IDLE_DUE_DATA).kind, IDLE_YIELD); /* the sender wants the core */
+    assert_int_equal(idle_next(&ladder, start_ns + 300 * US, IDLE_DUE_ANSWER).kind, IDLE_SLEEP);
+}
+
 static void test_sleeps_grow_to_their_caps(void **state)
 {
     (void)state;
@@ -109,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_steps_come_in_order),       cmocka_unit_test(test_without_a_core_to_spare_nothing_spins),
         cmocka_unit_test(test_sleeps_grow_to_their_caps), cmocka_unit_test(test_what_is_due_keeps_sleeps_short),
+        cmocka_unit_test(test_of_some_looks_one_yields),
         cmocka_unit_test(test_while_data_flow_it_sleeps_later),
         cmocka_unit_test(test_who_lingers_sleeps_later),
         cmocka_unit_test(test_reset_starts_again),        cmocka_unit_test(test_long_idleness_costs_little),
