@@ -5,9 +5,8 @@
 #include "error.h"
 #include "request.h"
 #include "route.h"
+#include "test_agents.h"
 #include "test_child.h"
-#include "test_store.h"
-#include "upcalls.h"
 #include "wait.h"
 
 #include <sched.h>
@@ -15,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { RANKS = 2, THREADS = 3, QUESTIONS = 2000 };
+enum { THREADS = 3, QUESTIONS = 2000 };
 
 typedef struct {
     mray_ref reply;
@@ -23,9 +22,7 @@ typedef struct {
 } question_t;
 
 static struct {
-    test_node_t t[RANKS];
-    net_t *nets[RANKS];
-    agent_t *agents[RANKS]; /* [0] is this process's, as agent_here says */
+    test_agents_t agents;
     ep_t *ep;
 } f;
 
@@ -46,18 +43,12 @@ static void on_question(agent_t *agent, int src_rank, const void *body, uint32_t
 
 static int setup(void **state)
 {
-    static const int nodes[RANKS] = {0, 1};
     (void)state;
-    assert_int_equal(net_open_fake(RANKS, nodes, f.nets), MRAY_OK);
-    upcalls_install();
-    for (int r = RANKS - 1; r >= 0; r--) {
-        test_store_make(&f.t[r], (test_node_config_t){.n = 1, .n_elsewhere = 1, .first_rank = r, .segment = {.arena_bytes = 1 << 20, .n_slots = 1024, .n_records = 1024}});
-        assert_int_equal(agent_create(f.t[r].of[0], f.nets[r], &f.agents[r]), MRAY_OK);
-    }
-    agent_register(f.agents[0], CONTROL_KV, on_question);
-    f.ep = test_node_open(&f.t[0], 0, SEG_EP_MAIN, EP_KIND_USER, false);
-    for (int r = 0; r < RANKS; r++) assert_int_equal(agent_start_helper(f.agents[r]), MRAY_OK);
-    drive_install(f.agents[0]);
+    test_agents_make(&f.agents, 1024);
+    agent_register(f.agents.of[0], CONTROL_KV, on_question);
+    f.ep = test_agents_open(&f.agents, 0);
+    test_agents_start(&f.agents);
+    drive_install(f.agents.of[0]);
     is_test_thread = true;
     atomic_store(&n_here, 0);
     return 0;
@@ -67,15 +58,11 @@ static int teardown(void **state)
 {
     (void)state;
     drive_install(NULL);
-    for (int r = 0; r < RANKS; r++) agent_stop_helper(f.agents[r]);
+    test_agents_stop(&f.agents);
     assert_int_equal(test_slots_used(f.ep), 0);
     assert_int_equal(test_records_used(f.ep), 0);
     ep_close(f.ep);
-    for (int r = 0; r < RANKS; r++) {
-        agent_destroy(f.agents[r]);
-        net_close(f.nets[r]);
-        test_node_free(&f.t[r]);
-    }
+    test_agents_free(&f.agents);
     return 0;
 }
 
@@ -90,7 +77,7 @@ static int ask(ep_t *ep, int rank, int n)
 static void until(bool (*true_fn)(const agent_t *agent))
 {
     uint64_t limit_ns = base_clock_deadline(UINT64_C(20000000000));
-    while (!true_fn(f.agents[0])) {
+    while (!true_fn(f.agents.of[0])) {
         if (base_clock_ns() > limit_ns) fail_msg("it does not come to that");
         sched_yield();
     }
@@ -113,13 +100,13 @@ static void test_what_is_pushed_first_after_a_wait_is_handled_by_its_thread(void
         q.reply = slot_ref(f.ep, sid);
         if (drive_before_push(f.ep)) { /* the helper may have looked up just now: then it is its */
             atomic_store(&n_here, 0);
-            assert_int_equal(route_control(f.ep, f.agents[0]->ep->gid, CONTROL_KV, &q, sizeof q), MRAY_OK);
+            assert_int_equal(route_control(f.ep, f.agents.of[0]->ep->gid, CONTROL_KV, &q, sizeof q), MRAY_OK);
             drive_after_push();
             n_first += atomic_load(&n_here);
-            assert_false(drive_has_driver(f.agents[0]));
+            assert_false(drive_has_driver(f.agents.of[0]));
             assert_false(drive_before_push(f.ep)); /* the second is the helper's */
         } else {
-            assert_int_equal(route_control(f.ep, f.agents[0]->ep->gid, CONTROL_KV, &q, sizeof q), MRAY_OK);
+            assert_int_equal(route_control(f.ep, f.agents.of[0]->ep->gid, CONTROL_KV, &q, sizeof q), MRAY_OK);
         }
         assert_int_equal(wait_slots(f.ep, &sid, 1, 1, BASE_FOREVER), 1);
         slot_change(f.ep, sid, RC_DROP_CREATOR);
@@ -137,7 +124,7 @@ typedef struct {
 static void *wait_for_it(void *arg)
 {
     waiter_t *w = arg;
-    w->ep = test_node_open(&f.t[0], 0, 0, EP_KIND_USER, false);
+    w->ep = test_node_open(&f.agents.nodes[0], 0, 0, EP_KIND_USER, false);
     w->n_wrong = wait_slots(w->ep, &w->sid, 1, 1, BASE_FOREVER) != 1;
     ep_close(w->ep);
     return NULL;
@@ -156,16 +143,16 @@ static void test_the_helper_takes_over_when_the_wait_ends(void **state)
     is_test_thread = false;
     assert_int_equal(request_call(f.ep, CONTROL_KV, &q, sizeof q, &answer, sizeof answer), MRAY_OK);
     assert_int_equal(answer, 5);
-    pthread_mutex_lock(&f.agents[0]->lock);
-    request_answer(f.agents[0], slot_ref(f.ep, w.sid), MRAY_OK, NULL, &answer, sizeof answer);
-    pthread_mutex_unlock(&f.agents[0]->lock);
+    pthread_mutex_lock(&f.agents.of[0]->lock);
+    request_answer(f.agents.of[0], slot_ref(f.ep, w.sid), MRAY_OK, NULL, &answer, sizeof answer);
+    pthread_mutex_unlock(&f.agents.of[0]->lock);
     assert_int_equal(pthread_join(w.thread, NULL), 0);
     assert_int_equal(w.n_wrong, 0);
-    assert_false(drive_has_driver(f.agents[0]));
+    assert_false(drive_has_driver(f.agents.of[0]));
     /* Pushed by one that cannot drive, to a helper that may still be asleep: it must be woken, or wake by itself soon. */
     sid_t sid = slot_alloc(f.ep, 1);
     q = (question_t){.reply = slot_ref(f.ep, sid), .rank = 1, .n = 6};
-    assert_int_equal(route_control(f.ep, f.agents[0]->ep->gid, CONTROL_KV, &q, sizeof q), MRAY_OK);
+    assert_int_equal(route_control(f.ep, f.agents.of[0]->ep->gid, CONTROL_KV, &q, sizeof q), MRAY_OK);
     uint64_t limit_ns = base_clock_deadline(UINT64_C(20000000000));
     while (!slot_is_ready(slot_at(f.ep, sid)) && base_clock_ns() < limit_ns) sched_yield();
     assert_true(slot_is_ready(slot_at(f.ep, sid)));
@@ -176,7 +163,7 @@ static void test_the_helper_takes_over_when_the_wait_ends(void **state)
 static void *ask_many(void *arg)
 {
     waiter_t *w = arg;
-    w->ep = test_node_open(&f.t[0], 0, 0, EP_KIND_USER, false);
+    w->ep = test_node_open(&f.agents.nodes[0], 0, 0, EP_KIND_USER, false);
     for (int i = 0; i < QUESTIONS; i++) w->n_wrong += ask(w->ep, i % 7 == 0 ? 0 : 1, i) != i;
     ep_close(w->ep);
     return NULL;
@@ -189,7 +176,7 @@ static void test_threads_that_wait_at_the_same_time_all_get_their_answers(void *
     for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&w[i].thread, NULL, ask_many, &w[i]), 0);
     for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_join(w[i].thread, NULL), 0);
     for (int i = 0; i < THREADS; i++) assert_int_equal(w[i].n_wrong, 0);
-    assert_false(drive_has_driver(f.agents[0]));
+    assert_false(drive_has_driver(f.agents.of[0]));
 }
 
 /* Nobody completes the slot: the time limit ends the wait, and the rounds with it. */
@@ -201,7 +188,7 @@ static void test_a_wait_with_a_time_limit_stops_driving(void **state)
         uint64_t start_ns = base_clock_ns();
         assert_int_equal(wait_slots(f.ep, &sid, 1, 1, base_clock_deadline(limit_ns)), 0);
         assert_true(base_clock_ns() - start_ns >= limit_ns);
-        assert_false(drive_has_driver(f.agents[0]));
+        assert_false(drive_has_driver(f.agents.of[0]));
     }
     assert_int_equal(ask(f.ep, 1, 3), 3);
     slot_give_back(f.ep, sid);

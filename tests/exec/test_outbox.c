@@ -3,13 +3,12 @@
 
 #include "agent.h"
 #include "error.h"
+#include "test_agents.h"
 #include "test_child.h"
-#include "test_store.h"
-#include "upcalls.h"
 
 #include <string.h>
 
-enum { RANKS = 2, MESSAGES = 3000, BYTES = 32000 }; /* 92 MiB to each, of which 64 find room */
+enum { MESSAGES = 3000, BYTES = 32000 }; /* 92 MiB to each, of which 64 find room */
 
 /* ---- alone: a network with room for so many more ---- */
 
@@ -74,10 +73,8 @@ typedef struct {
 } message_t;
 
 static struct {
-    test_node_t t[RANKS];
-    net_t *nets[RANKS];
-    agent_t *agents[RANKS];
-    uint32_t n_got[RANKS];
+    test_agents_t agents;
+    uint32_t n_got[TEST_AGENTS];
     int depth;
 } f;
 
@@ -99,27 +96,17 @@ static void on_message(agent_t *agent, int src_rank, const void *body, uint32_t 
 
 static void test_two_full_agents_go_on(void **state)
 {
-    static const int nodes[RANKS] = {0, 1};
     static const message_t all;
     (void)state;
-    assert_int_equal(net_open_fake(RANKS, nodes, f.nets), MRAY_OK);
-    upcalls_install();
-    for (int r = RANKS - 1; r >= 0; r--) {
-        test_store_make(&f.t[r], (test_node_config_t){.n = 1, .n_elsewhere = 1, .first_rank = r, .segment = {.arena_bytes = 1 << 20, .n_slots = 256, .n_records = 256}});
-        assert_int_equal(agent_create(f.t[r].of[0], f.nets[r], &f.agents[r]), MRAY_OK);
-    }
-    agent_register(f.agents[0], CONTROL_KV, on_message);
-    for (int r = 0; r < RANKS; r++) agent_send(f.agents[r], 1 - r, CONTROL_KV, &all, sizeof all);
-    for (int turn = 0; turn < 100000 && (f.n_got[0] < MESSAGES || f.n_got[1] < MESSAGES); turn++) (void)agent_round(f.agents[turn % RANKS]);
-    for (int r = 0; r < RANKS; r++) {
+    test_agents_make(&f.agents, 256);
+    agent_register(f.agents.of[0], CONTROL_KV, on_message);
+    for (int r = 0; r < TEST_AGENTS; r++) agent_send(f.agents.of[r], 1 - r, CONTROL_KV, &all, sizeof all);
+    for (int turn = 0; turn < 100000 && (f.n_got[0] < MESSAGES || f.n_got[1] < MESSAGES); turn++) (void)agent_round(f.agents.of[turn % TEST_AGENTS]);
+    for (int r = 0; r < TEST_AGENTS; r++) {
         assert_int_equal(f.n_got[r], MESSAGES);
-        assert_true(outbox_is_empty(f.agents[r]->outbox));
+        assert_true(outbox_is_empty(f.agents.of[r]->outbox));
     }
-    for (int r = 0; r < RANKS; r++) {
-        agent_destroy(f.agents[r]);
-        net_close(f.nets[r]);
-        test_node_free(&f.t[r]);
-    }
+    test_agents_free(&f.agents);
 }
 
 int main(void)

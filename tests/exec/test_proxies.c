@@ -4,22 +4,19 @@
 #include "error.h"
 #include "net_fake.h"
 #include "object.h"
+#include "test_agents.h"
 #include "test_child.h"
-#include "test_store.h"
 #include "tsan.h"
-#include "upcalls.h"
 #include "wait.h"
 #include "wire.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { RANKS = 2, OWNER = 1, MAX_BYTES = WIRE_MAX_PUSHED + 100000 };
+enum { OWNER = 1, MAX_BYTES = WIRE_MAX_PUSHED + 100000 };
 
 static struct {
-    test_node_t t[RANKS];
-    net_t *nets[RANKS];
-    agent_t *agents[RANKS]; /* [0] is this process's, as agent_here says */
+    test_agents_t agents;
     ep_t *ep, *owner;
     bool one_sided;
 } f;
@@ -29,14 +26,14 @@ static uint8_t expected[MAX_BYTES];
 /* What every rank of a session tells every other. */
 static void tell_offsets(void)
 {
-    for (int r = 0; r < RANKS; r++) {
-        node_t *node = f.t[r].of[0];
-        node->slots_off_of = calloc(RANKS, sizeof(uint64_t));
-        node->arena_off_of = calloc(RANKS, sizeof(uint64_t));
+    for (int r = 0; r < TEST_AGENTS; r++) {
+        node_t *node = f.agents.nodes[r].of[0];
+        node->slots_off_of = calloc(TEST_AGENTS, sizeof(uint64_t));
+        node->arena_off_of = calloc(TEST_AGENTS, sizeof(uint64_t));
         assert_non_null(node->slots_off_of);
         assert_non_null(node->arena_off_of);
-        for (int k = 0; k < RANKS; k++) {
-            const segment_t *seg = &f.t[k].of[0]->segs[0];
+        for (int k = 0; k < TEST_AGENTS; k++) {
+            const segment_t *seg = &f.agents.nodes[k].of[0]->segs[0];
             node->slots_off_of[k] = seg->hdr->slots.items_off;
             node->arena_off_of[k] = seg->hdr->arena_off;
         }
@@ -45,21 +42,17 @@ static void tell_offsets(void)
 
 static int setup(net_bulk_t small, net_bulk_t large)
 {
-    static const int nodes[RANKS] = {0, 1};
     f.one_sided = small == NET_BULK_RMA || large == NET_BULK_RMA;
-    assert_int_equal(net_open_fake(RANKS, nodes, f.nets), MRAY_OK);
-    upcalls_install();
-    for (int r = RANKS - 1; r >= 0; r--) {
-        test_store_make(&f.t[r], (test_node_config_t){.n = 1, .n_elsewhere = 1, .first_rank = r, .segment = {.arena_bytes = 1 << 20, .n_slots = 256, .n_records = 256}});
-        const segment_t *seg = &f.t[r].of[0]->segs[0];
-        assert_int_equal(agent_create(f.t[r].of[0], f.nets[r], &f.agents[r]), MRAY_OK);
-        assert_int_equal(net_attach_segment(f.nets[r], seg->rw, seg->bytes), MRAY_OK);
-        net_fake_set_bulk(f.nets[r], small, large);
+    test_agents_make(&f.agents, 256);
+    for (int r = 0; r < TEST_AGENTS; r++) {
+        const segment_t *seg = &f.agents.nodes[r].of[0]->segs[0];
+        assert_int_equal(net_attach_segment(f.agents.nets[r], seg->rw, seg->bytes), MRAY_OK);
+        net_fake_set_bulk(f.agents.nets[r], small, large);
     }
     tell_offsets();
-    f.ep = test_node_open(&f.t[0], 0, SEG_EP_MAIN, EP_KIND_USER, false);
-    f.owner = test_node_open(&f.t[OWNER], 0, SEG_EP_MAIN, EP_KIND_USER, false);
-    for (int r = 0; r < RANKS; r++) assert_int_equal(agent_start_helper(f.agents[r]), MRAY_OK);
+    f.ep = test_agents_open(&f.agents, 0);
+    f.owner = test_agents_open(&f.agents, OWNER);
+    test_agents_start(&f.agents);
     for (uint32_t i = 0; i < sizeof expected; i++) expected[i] = (uint8_t)(i * 7 + i / 251);
     return 0;
 }
@@ -85,14 +78,10 @@ static int setup_mixed(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    for (int r = 0; r < RANKS; r++) agent_stop_helper(f.agents[r]);
+    test_agents_stop(&f.agents);
     ep_close(f.ep);
     ep_close(f.owner);
-    for (int r = 0; r < RANKS; r++) {
-        agent_destroy(f.agents[r]);
-        net_close(f.nets[r]);
-        test_node_free(&f.t[r]);
-    }
+    test_agents_free(&f.agents);
     return 0;
 }
 
@@ -223,15 +212,15 @@ static void test_a_released_object_leaves_nothing(void **state)
     for (int i = 0; i < 3; i++) {
         sid_t proxy = proxy_of(ref);
         check_is(proxy, 65536);
-        pthread_mutex_lock(&f.agents[0]->lock);
-        proxies_released(f.agents[0]->proxies, ref); /* still used */
-        pthread_mutex_unlock(&f.agents[0]->lock);
+        pthread_mutex_lock(&f.agents.of[0]->lock);
+        proxies_released(f.agents.of[0]->proxies, ref); /* still used */
+        pthread_mutex_unlock(&f.agents.of[0]->lock);
         check_is(proxy, 65536);
         slot_drop_own(f.ep, proxy);
         assert_true(test_store_used_bytes(f.ep, 0) >= 65536);
-        pthread_mutex_lock(&f.agents[0]->lock);
-        proxies_released(f.agents[0]->proxies, ref);
-        pthread_mutex_unlock(&f.agents[0]->lock);
+        pthread_mutex_lock(&f.agents.of[0]->lock);
+        proxies_released(f.agents.of[0]->proxies, ref);
+        pthread_mutex_unlock(&f.agents.of[0]->lock);
         assert_int_equal(test_store_used_bytes(f.ep, 0), 0);
     }
     slot_change(f.owner, sid, RC_DROP_CREATOR);

@@ -3,15 +3,12 @@
 
 #include "error.h"
 #include "rng.h"
+#include "test_agents.h"
 #include "test_child.h"
-#include "test_store.h"
-#include "upcalls.h"
 
 #include <mray/kv.h>
 #include <stdatomic.h>
 #include <string.h>
-
-enum { RANKS = 2 };
 
 /* What the test asks: who is to answer, and how. */
 typedef struct {
@@ -21,9 +18,7 @@ typedef struct {
 } question_t;
 
 static struct {
-    test_node_t t[RANKS];
-    net_t *nets[RANKS];
-    agent_t *agents[RANKS];
+    test_agents_t agents;
     ep_t *ep;
 } f;
 
@@ -48,33 +43,23 @@ static void on_question(agent_t *agent, int src_rank, const void *body, uint32_t
 
 static int setup(void **state)
 {
-    static const int nodes[RANKS] = {0, 1};
     (void)state;
-    assert_int_equal(net_open_fake(RANKS, nodes, f.nets), MRAY_OK);
-    upcalls_install();
-    for (int r = RANKS - 1; r >= 0; r--) { /* the asker's last: it runs that one's rounds while it waits */
-        test_store_make(&f.t[r], (test_node_config_t){.n = 1, .n_elsewhere = 1, .first_rank = r, .segment = {.arena_bytes = 1 << 20, .n_slots = 128, .n_records = 128}});
-        assert_int_equal(agent_create(f.t[r].of[0], f.nets[r], &f.agents[r]), MRAY_OK);
-    }
-    agent_register(f.agents[0], CONTROL_KV, on_question);
-    f.ep = test_node_open(&f.t[0], 0, SEG_EP_MAIN, EP_KIND_USER, false);
-    for (int r = 0; r < RANKS; r++) assert_int_equal(agent_start_helper(f.agents[r]), MRAY_OK);
+    test_agents_make(&f.agents, 128);
+    agent_register(f.agents.of[0], CONTROL_KV, on_question);
+    f.ep = test_agents_open(&f.agents, 0);
+    test_agents_start(&f.agents);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    for (int r = 0; r < RANKS; r++) agent_stop_helper(f.agents[r]);
+    test_agents_stop(&f.agents);
     assert_int_equal(test_slots_used(f.ep), 0);
     assert_int_equal(test_records_used(f.ep), 0);
     assert_int_equal(test_store_used_bytes(f.ep, 0), 0);
     ep_close(f.ep);
-    for (int r = 0; r < RANKS; r++) {
-        agent_destroy(f.agents[r]);
-        net_close(f.nets[r]);
-        test_node_free(&f.t[r]);
-    }
+    test_agents_free(&f.agents);
     return 0;
 }
 
@@ -89,7 +74,7 @@ static void test_answers_of_every_size_come_back(void **state)
     (void)state;
     static const uint32_t sizes[] = {0, 1, 24, 25, 64, 1000, REQUEST_MAX_ANSWER};
     static uint8_t answer[REQUEST_MAX_ANSWER], expected[REQUEST_MAX_ANSWER];
-    for (int rank = 0; rank < RANKS; rank++)
+    for (int rank = 0; rank < TEST_AGENTS; rank++)
         for (uint32_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
             uint32_t got = 99999;
             memset(answer, 0xee, sizeof answer);
@@ -104,7 +89,7 @@ static void test_answers_of_every_size_come_back(void **state)
 static void test_an_error_comes_back_with_its_sentence(void **state)
 {
     (void)state;
-    for (int rank = 0; rank < RANKS; rank++) {
+    for (int rank = 0; rank < TEST_AGENTS; rank++) {
         uint32_t got = 5;
         base_error_set("another");
         assert_int_equal(ask(rank, MRAY_ERR_KEY_NOT_FOUND, 0, 0, NULL, 0, &got), MRAY_ERR_KEY_NOT_FOUND);
@@ -116,7 +101,7 @@ static void test_an_error_comes_back_with_its_sentence(void **state)
 static void test_an_answer_that_is_too_long_is_not_copied(void **state)
 {
     (void)state;
-    for (int rank = 0; rank < RANKS; rank++) {
+    for (int rank = 0; rank < TEST_AGENTS; rank++) {
         uint8_t answer[10] = {7, 7, 7};
         uint32_t got;
         assert_int_equal(ask(rank, MRAY_OK, 11, 3, answer, sizeof answer, &got), MRAY_ERR_BUFFER_TOO_SMALL);
@@ -134,9 +119,9 @@ static void test_what_is_no_answer_is_dropped(void **state)
         uint8_t bytes[64];
         uint32_t n = (uint32_t)base_rng_below(&rng, sizeof bytes);
         for (uint32_t k = 0; k < sizeof bytes; k++) bytes[k] = (uint8_t)base_rng_next(&rng);
-        pthread_mutex_lock(&f.agents[1]->lock);
-        agent_send(f.agents[1], 0, CONTROL_ANSWER, bytes, n);
-        pthread_mutex_unlock(&f.agents[1]->lock);
+        pthread_mutex_lock(&f.agents.of[1]->lock);
+        agent_send(f.agents.of[1], 0, CONTROL_ANSWER, bytes, n);
+        pthread_mutex_unlock(&f.agents.of[1]->lock);
     }
     uint8_t answer[8], expected[8];
     uint32_t got;
