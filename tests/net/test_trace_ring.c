@@ -53,6 +53,18 @@ typedef struct {
     uint64_t n, lost;
 } events_t;
 
+/* Apart or nested: in the order of their ends, none begins inside an earlier one. */
+static void check_nesting(const events_t *e)
+{
+    for (uint64_t i = 0; i < e->n; i++) {
+        assert_true(e->events[i].begin != 0);
+        assert_true(e->events[i].begin <= e->events[i].end);
+        if (i > 0) assert_true(e->events[i - 1].end <= e->events[i].end);
+        for (uint64_t k = i; k-- > 0 && e->events[k].end > e->events[i].begin;)
+            if (e->events[k].begin < e->events[i].begin) fail_msg("events %llu and %llu overlap", (unsigned long long)k, (unsigned long long)i);
+    }
+}
+
 static events_t read_all(const trace_ring_t *ring)
 {
     events_t e = {.events = calloc(ring->mask + 1u, sizeof *e.events), .approximate = calloc(ring->mask + 1u, 1)};
@@ -68,6 +80,7 @@ static events_t read_all(const trace_ring_t *ring)
         e.events[e.n++] = event;
     }
     e.lost = reader.lost;
+    check_nesting(&e);
     return e;
 }
 
@@ -75,18 +88,6 @@ static void free_events(events_t *e)
 {
     free(e->events);
     free(e->approximate);
-}
-
-/* Apart or nested: in the order of their ends, none begins inside an earlier one. */
-static void check_nesting(const events_t *e)
-{
-    for (uint64_t i = 0; i < e->n; i++) {
-        assert_true(e->events[i].begin != 0);
-        assert_true(e->events[i].begin <= e->events[i].end);
-        if (i > 0) assert_true(e->events[i - 1].end <= e->events[i].end);
-        for (uint64_t k = i; k-- > 0 && e->events[k].end > e->events[i].begin;)
-            if (e->events[k].begin < e->events[i].begin) fail_msg("events %llu and %llu overlap", (unsigned long long)k, (unsigned long long)i);
-    }
 }
 
 static void test_events_come_back_with_what_they_were(void **state)
@@ -103,7 +104,6 @@ static void test_events_come_back_with_what_they_were(void **state)
         if (i == 2) trace_rest(ring);
     }
     events_t e = read_all(ring);
-    check_nesting(&e);
     assert_int_equal(e.n, 5);
     assert_int_equal(e.lost, 0);
     for (uint32_t i = 0; i < 5; i++) {
@@ -136,7 +136,6 @@ static void test_full_ring_loses_the_oldest_and_counts_them(void **state)
     assert_int_equal(e.n, 7); /* one place is the next one's */
     assert_int_equal(e.lost, 13);
     for (uint64_t i = 0; i < e.n; i++) assert_int_equal(e.events[i].fn, 20 - e.n + i);
-    check_nesting(&e);
     free_events(&e);
     free_ring(ring);
 }
@@ -153,7 +152,6 @@ static void test_outer_task_outlives_what_it_waits_for(void **state)
     trace_end(ring, MRAY_OK);
     run(ring, 2, 2000);
     events_t e = read_all(ring);
-    check_nesting(&e);
     assert_int_equal(e.n, 7);
     assert_int_equal(e.lost, 1 + 100 + 3 - 7);
     const trace_event_t *inner = &e.events[4], *outer = &e.events[5];
@@ -180,7 +178,6 @@ static void test_rapid_tasks_share_stamps(void **state)
     assert_true(n_bare > N / 2);
     assert_true(n_bare < N - N / TRACE_RUN);
     events_t e = read_all(ring);
-    check_nesting(&e);
     assert_int_equal(e.n, N);
     assert_true(e.events[0].begin >= before && e.events[N - 1].end <= after);
     for (uint32_t i = 1; i < N; i++) assert_int_equal(e.events[i].begin, e.events[i - 1].end);
@@ -200,7 +197,6 @@ static void test_long_task_among_rapid_ones_is_marked(void **state)
     for (uint32_t i = 0; i < TRACE_RUN; i++) run(ring, 5, 0);
     trace_rest(ring);
     events_t e = read_all(ring);
-    check_nesting(&e);
     uint64_t n_marked = 0, time = 0;
     for (uint64_t i = 0; i < e.n; i++)
         if (e.approximate[i]) n_marked++, time += e.events[i].end - e.events[i].begin;
@@ -223,7 +219,6 @@ static void test_rest_ends_a_run(void **state)
     spend(100000);
     run(ring, 5, 0);
     events_t e = read_all(ring);
-    check_nesting(&e);
     assert_true(e.events[e.n - 2].end <= rested);
     assert_true(e.events[e.n - 1].begin >= rested + 100000);
     free_events(&e);
@@ -242,7 +237,6 @@ static void test_what_a_dead_writer_was_at_ends_with_it(void **state)
     trace_rest(ring);
     run(ring, 2, 2000); /* the next user of the endpoint */
     events_t e = read_all(ring);
-    check_nesting(&e);
     static const uint32_t fns[] = {1, 12, 11, 10, 2};
     assert_int_equal(e.n, 5);
     for (int i = 0; i < 5; i++) assert_int_equal(e.events[i].fn, fns[i]);
@@ -275,7 +269,6 @@ static void test_too_deep_is_counted(void **state)
     for (uint32_t i = 0; i < TRACE_MAX_OPEN + 5; i++) begin(ring, i);
     for (uint32_t i = 0; i < TRACE_MAX_OPEN + 5; i++) trace_end(ring, MRAY_OK);
     events_t e = read_all(ring);
-    check_nesting(&e);
     assert_int_equal(e.n, TRACE_MAX_OPEN);
     assert_int_equal(e.lost, 5);
     free_events(&e);
@@ -311,7 +304,6 @@ static void check_stacks(void *arg)
     trace_ring_t *ring = arg;
     trace_abandon(ring, 0);
     events_t e = read_all(ring);
-    check_nesting(&e);
     bool died = false;
     for (uint64_t i = 0; i < e.n; i++) {
         uint32_t fn = e.events[i].fn, before = i > 0 ? e.events[i - 1].fn : 0;
