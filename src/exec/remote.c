@@ -501,14 +501,13 @@ int submit_release_remote(ep_t *ep, mray_ref ref)
 {
     wire_hold_t hold = {.ref = ref, .gid = ep->mortal ? ep->gid : 0};
     uint64_t deadline = 0;
-    bool quiet = drive_before_quiet_push(ep); /* nobody waits for it */
-    int status = route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_DROP, &hold, sizeof hold);
-    if (quiet) drive_after_quiet_push();
-    while (status != MRAY_OK) {
+    for (;;) {
+        bool quiet = deadline == 0 && drive_before_quiet_push(ep); /* nobody waits for it; without room the agent is to be woken */
+        int status = route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_DROP, &hold, sizeof hold);
+        if (quiet) drive_after_quiet_push();
+        if (status == MRAY_OK) return MRAY_OK;
         if (!submit_wait_for_room(ep, &deadline)) return base_error(MRAY_ERR_LIMIT, "mray_release: too many tasks are unfinished; wait for some");
-        status = route_control(ep, ep_gid(ep->node->node_rank, SEG_EP_AGENT), CONTROL_DROP, &hold, sizeof hold);
     }
-    return MRAY_OK;
 }
 
 int remote_create(agent_t *agent, remote_t **remote_p)
