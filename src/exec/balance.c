@@ -23,7 +23,7 @@ static const uint64_t LOOK_NS = 1000000;
 
 struct balance {
     agent_t *agent;
-    bool looking;     /* the node is packed, and the next look is due at look_ns */
+    _Atomic bool looking; /* the node is packed, and the next look is due at look_ns; read without the agent's lock before a sleep */
     unsigned n_quiet; /* looks in a row that found all queues empty */
     uint64_t look_ns;
     uint32_t *taken;  /* by endpoint: its n_taken at the last look. NULL where this is not the node's first rank */
