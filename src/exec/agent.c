@@ -162,10 +162,14 @@ void agent_dispatch(agent_t *agent, rid_t rid)
         leases_on_task(agent->leases, rid, rec);
         return;
     }
-    /* It came from another node to be run by this rank. */
+    /* It came from another node to be run here. */
     if (remote_localise(agent->remote, rid, rec)) return;
-    uint16_t worker = route_pick_own(agent->ep, 0);
+    uint16_t worker = route_pick_own(agent->ep, 0), receiver = ep_gid((int)(rid >> 24), SEG_EP_AGENT);
     if (worker != 0 && route_push(agent->ep, rid, rec, worker)) return;
+    if (receiver != agent->ep->gid) { /* taken out of a queue of the rank that received it; this one may have no workers at all */
+        (void)route_push(agent->ep, rid, rec, receiver);
+        return;
+    }
     /* Nobody takes it now: keep it, and have a worker made if too few run. */
     atomic_store_explicit(&rec->next, 0, memory_order_relaxed);
     if (agent->backlog_head == 0)
@@ -203,7 +207,7 @@ static void on_control(agent_t *agent, rid_t rid, record_t *rec)
     handlers[type](agent, src, body, bytes);
 }
 
-void agent_on_ready(agent_t *agent, rid_t rid, record_t *rec)
+static void on_ready_record(agent_t *agent, rid_t rid, record_t *rec)
 {
     if (rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR)
         actors_on_record(agent->actors, rid, rec);
@@ -225,7 +229,7 @@ static int read_inbox(agent_t *agent)
         else if (rec->kind == RECORD_NOTIFY)
             remote_on_notify(agent->remote, rid, rec);
         else if (runq_take_over(agent->ep, rid, agent->ep->gid)) /* else somebody runs it inside a get */
-            agent_on_ready(agent, rid, rec);
+            on_ready_record(agent, rid, rec);
         n++;
         rid = next;
     }

@@ -81,9 +81,6 @@ void agent_leave(agent_t *agent);
 /* Give ready records to workers, or keep them until there is one. With the lock. */
 void agent_dispatch(agent_t *agent, rid_t rid);
 
-/* A record that is ready and MOVING in the agent's hands goes on its way. With the lock. */
-void agent_on_ready(agent_t *agent, rid_t rid, record_t *rec);
-
 /* The agent of this process; NULL in worker processes. */
 extern agent_t *agent_here;
 

@@ -51,16 +51,19 @@ void balance_destroy(balance_t *b)
     free(b);
 }
 
-/* A plain task out of a victim's queue goes to that worker; 0: to one that is picked. */
+/* A plain task out of a victim's queue goes to that worker; 0: to one that is picked. Without one it is the business of the agent in whose tables
+ * it lies: that one has received it, or its leases. This one may have no workers at all. */
 static void give(agent_t *agent, rid_t rid, uint16_t worker, uint16_t victim)
 {
-    record_t *rec = record_at(agent->ep, rid);
+    ep_t *ep = agent->ep;
+    record_t *rec = record_at(ep, rid);
     if (!record_is_plain(rec)) {
-        route_requeue(agent->ep, rid);
+        route_requeue(ep, rid);
         return;
     }
-    if (worker == 0) worker = route_pick_worker(agent->ep, rid, rec, victim);
-    if (worker == 0 || !route_push(agent->ep, rid, rec, worker)) agent_on_ready(agent, rid, rec);
+    if (worker == 0) worker = route_pick_worker(ep, rid, rec, victim);
+    if (worker == 0 && rec->actor == RECORD_HERE) worker = route_pick_own(ep, victim); /* leases are where it came from */
+    if (worker == 0 || !route_push(ep, rid, rec, worker)) (void)route_push(ep, rid, rec, ep_gid((int)(rid >> 24), SEG_EP_AGENT));
 }
 
 /* runq_depth() takes what is still in an inbox for one task. */

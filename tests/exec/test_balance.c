@@ -149,6 +149,47 @@ static void test_who_falls_asleep_gives_its_cpu_to_a_queue(void **state)
     assert_int_equal(run_all(0) + run_all(1) + run_all(2) + run_all(3) + run_all(4), 8);
 }
 
+/* The first rank, which looks, has no workers, as that of a driver; the tasks came from another node to the second one. */
+static void test_what_another_rank_received_goes_back_to_its_agent(void **state)
+{
+    (void)state;
+    test_node_t t;
+    balance_t *balance;
+    rid_t rids[8], got[64];
+    test_node_make(&t, &(test_node_config_t){.n = 2, .n_elsewhere = 1, .n_cpus = 1, .segment = {.arena_bytes = 4096, .n_slots = 64, .n_records = 512}});
+    agent_t agent = {.node = t.of[0], .ep = test_node_open(&t, 0, SEG_EP_AGENT, EP_KIND_AGENT, false)};
+    ep_t *receiver = test_node_open(&t, 1, SEG_EP_AGENT, EP_KIND_AGENT, false), *worker[2];
+    seg_header_t *h = t.of[0]->segs[1].hdr;
+    for (unsigned w = 0; w < 2; w++) {
+        worker[w] = test_node_open(&t, 1, FIRST + w, EP_KIND_WORKER, true);
+        ep_mask_set(h->worker_mask, worker[w]->gid);
+    }
+    ep_mask_set(h->idle_mask, worker[1]->gid);
+    ep_mask_clear(h->awake_mask, worker[1]->gid);
+    assert_int_equal(balance_create(&agent, &balance), MRAY_OK);
+    for (int i = 0; i < 8; i++) {
+        record_t *rec;
+        assert_int_not_equal(rids[i] = record_alloc(receiver, 0, 0, &rec), 0);
+        rec->kind = RECORD_TASK;
+        rec->actor = RECORD_HERE;
+        assert_true(route_push(receiver, rids[i], rec, worker[0]->gid));
+    }
+    route_tell_packed(t.of[1]);
+    assert_int_equal(balance_round(balance), 0);
+    nanosleep(&(struct timespec){.tv_nsec = 1200000}, NULL);
+    assert_int_equal(balance_round(balance), 4);
+    assert_int_equal(runq_take(receiver, worker[1]->sh, worker[1]->gid, 64, got), 1);
+    int n = 0;
+    for (rid_t rid = ep_inbox_drain(t.of[1], receiver->sh); rid != 0; rid = atomic_load(&record_at(receiver, rid)->next)) n++;
+    assert_int_equal(n, 3);
+    assert_int_equal(ep_inbox_drain(t.of[0], agent.ep->sh), 0);
+    balance_destroy(balance);
+    for (unsigned w = 0; w < 2; w++) ep_close(worker[w]);
+    ep_close(receiver);
+    ep_close(agent.ep);
+    test_node_free(&t);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -158,6 +199,7 @@ int main(void)
         TEST(test_a_queue_that_moves_goes_to_one_worker_or_to_none),
         TEST(test_looks_end_when_queues_stay_empty),
         TEST(test_who_falls_asleep_gives_its_cpu_to_a_queue),
+        cmocka_unit_test(test_what_another_rank_received_goes_back_to_its_agent),
     };
     return cmocka_run_group_tests_name("exec.balance", tests, NULL, NULL);
 }
