@@ -17,6 +17,8 @@
 #include <string.h>
 
 static const uint64_t PROXY_IDLE_NS = 500000000u, SWEEP_NS = 100000000u;
+/* Where others want room, what was asked for so lately stays: who asked may be about to hold it. */
+static const uint64_t CROWDED_IDLE_NS = 10000000u;
 enum { MAX_TORN_READS = 8 };
 
 typedef enum { PROXY_READING_SLOT, PROXY_SUBSCRIBED, PROXY_TAKING_PIECES, PROXY_READING_PAYLOAD, PROXY_DONE } proxy_state_t;
@@ -43,6 +45,7 @@ struct proxies {
     base_map_t by_sid; /* the proxies of this rank's agent; the whole node's are in copies.h */
     proxy_t *first;
     uint64_t next_sweep_ns;
+    bool walked; /* somebody walks the list and may make objects meanwhile, so nothing is taken out of it */
 };
 
 /* ---- asking ---- */
@@ -146,6 +149,7 @@ static void start_reading(proxy_t *p)
 /* Another node's rank is given up. What is read from it may still arrive, or be written to, as long as the network has the request; so the block stays. */
 void proxies_rank_lost(proxies_t *all, int rank)
 {
+    all->walked = true;
     for (proxy_t *p = all->first, *next; p != NULL; p = next) {
         next = p->next;
         bool reads_there = p->reading && p->get.src_rank == rank;
@@ -157,6 +161,7 @@ void proxies_rank_lost(proxies_t *all, int rank)
         }
         fail_lost(p, rank);
     }
+    all->walked = false;
 }
 
 /* type: SUBSCRIBE or FETCH */
@@ -433,6 +438,7 @@ sid_t proxies_get(proxies_t *all, mray_ref ref)
     sid_t found = copies_find(ep, ref);
     if (found != 0) return found;
     sid_t sid = slot_alloc(ep, 1);
+    if (sid == 0 && proxies_make_room(all) > 0) sid = slot_alloc(ep, 1);
     proxy_t *p = sid != 0 ? make(all, ref, sid) : NULL;
     if (p != NULL) found = copies_add(ep, ref, sid);
     if (p == NULL || found != sid) { /* no room, or another rank of the node was faster */
@@ -477,14 +483,11 @@ void proxies_released(proxies_t *all, mray_ref ref)
     if (p != NULL && p->state == PROXY_DONE && !p->reading && copies_remove_unused(ep, ref, sid, UINT64_MAX)) drop(all, p);
 }
 
-int proxies_round(proxies_t *all)
+/* Drops what was last used before then. */
+static int sweep(proxies_t *all, uint64_t before_ns)
 {
-    if (all->first == NULL) return 0;
-    uint64_t now = base_clock_ns();
-    if (now < all->next_sweep_ns) return 0;
-    all->next_sweep_ns = now + SWEEP_NS;
-    uint64_t before_ns = now > PROXY_IDLE_NS ? now - PROXY_IDLE_NS : 0;
     int n = 0;
+    if (all->walked) return 0;
     for (proxy_t *p = all->first, *next; p != NULL; p = next) {
         next = p->next;
         if (p->state != PROXY_DONE || p->reading || p->done_ns >= before_ns || !copies_remove_unused(all->agent->ep, p->ref, p->sid, before_ns)) continue;
@@ -492,6 +495,24 @@ int proxies_round(proxies_t *all)
         n++;
     }
     return n;
+}
+
+int proxies_make_room(proxies_t *all)
+{
+    return sweep(all, UINT64_MAX);
+}
+
+int proxies_round(proxies_t *all)
+{
+    _Atomic uint32_t *full = &all->agent->ep->seg->hdr->store_full;
+    bool crowded = atomic_load_explicit(full, memory_order_relaxed) != 0;
+    if (crowded) atomic_store_explicit(full, 0, memory_order_relaxed);
+    if (all->first == NULL) return 0;
+    uint64_t now = base_clock_ns();
+    if (!crowded && now < all->next_sweep_ns) return 0;
+    all->next_sweep_ns = now + SWEEP_NS;
+    uint64_t idle_ns = crowded ? CROWDED_IDLE_NS : PROXY_IDLE_NS;
+    return sweep(all, now > idle_ns ? now - idle_ns : 0);
 }
 
 int proxies_create(agent_t *agent, proxies_t **proxies_p)

@@ -8,7 +8,7 @@
  *   new -> FETCH ... READY, with the value or a small payload -> ready here
  *                    READY, payload elsewhere or large        -> payload read -> ready here
  *
- * A ready proxy that nobody holds goes after PROXY_IDLE_NS, or when a ref of the object is released here; the owner is told. */
+ * A ready proxy that nobody holds goes after PROXY_IDLE_NS, when a ref of the object is released here, or when there is no room; the owner is told. */
 #ifndef MRAY_EXEC_PROXIES_H
 #define MRAY_EXEC_PROXIES_H
 
@@ -29,6 +29,8 @@ sid_t proxies_get(proxies_t *proxies, mray_ref ref);
 void proxies_released(proxies_t *proxies, mray_ref ref);
 /* Another node's rank is given up: who waits for an object of it gets the error. */
 void proxies_rank_lost(proxies_t *proxies, int rank);
+/* With the lock: drops the proxies that nobody uses, whatever their age; how many. */
+int proxies_make_room(proxies_t *proxies);
 int proxies_round(proxies_t *proxies);
 
 /* What a thread that makes the rounds while it waits for a large array copies out of it while the rest is on its way. */

@@ -80,6 +80,7 @@ typedef struct {
     _Atomic uint32_t n_workers; /* how many workers this rank wants to have in worker_mask; fewer while tasks of other shapes take CPUs */
     _Atomic uint32_t backlog; /* tasks that the agent keeps because no worker took them */
     _Atomic uint32_t crowded; /* set by who waits long for room in the tables; the agent clears it */
+    _Atomic uint32_t store_full; /* set by who finds no room in the arenas; the agent drops copies that nobody uses, and clears it */
     _Atomic uint32_t balance; /* set by a worker with nothing to do while another has a queue; the agent clears it */
     _Atomic uint32_t n_cores; /* that bound workers of this rank have between them and its other threads (exec/crew.c) */
     _Atomic uint32_t packed;  /* in the segment of a node's first rank: tasks stand in queues while workers sleep (exec/balance.c) */

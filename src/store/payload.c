@@ -65,6 +65,15 @@ static int alloc_anywhere(ep_t *ep, slot_t *slot, uint64_t bytes, uint64_t metad
     return status;
 }
 
+/* Where the arenas are full, what the layers above can do without goes. */
+static int alloc_making_room(ep_t *ep, slot_t *slot, uint64_t bytes, uint64_t metadata_bytes)
+{
+    int status = alloc_anywhere(ep, slot, bytes, metadata_bytes);
+    bool (*room_fn)(ep_t *) = store_upcalls()->room_fn;
+    if (status != MRAY_ERR_OBJECT_STORE_FULL || room_fn == NULL || !room_fn(ep)) return status;
+    return alloc_anywhere(ep, slot, bytes, metadata_bytes);
+}
+
 int payload_alloc(ep_t *ep, slot_t *slot, uint64_t bytes, uint64_t metadata_bytes, uint64_t wait_ns)
 {
     if (bytes > ARENA_CAPACITY_MAX || metadata_bytes > UINT32_MAX)
@@ -73,9 +82,9 @@ int payload_alloc(ep_t *ep, slot_t *slot, uint64_t bytes, uint64_t metadata_byte
     uint64_t deadline = 0, capacity = 0;
     for (int place = 0; place < ep->node->n_node_ranks; place++)
         if (ep->node->segs[place].hdr->arena_bytes > capacity) capacity = ep->node->segs[place].hdr->arena_bytes;
-    if (payload_block_bytes(bytes, metadata_bytes) > capacity) wait_ns = 0; /* no release makes room for it */
+    if (payload_block_bytes(bytes, metadata_bytes) > capacity) return alloc_anywhere(ep, slot, bytes, metadata_bytes); /* fails: no release makes room for it */
     for (uint64_t pause_ns = 10000;; pause_ns += pause_ns / 2) {
-        int status = alloc_anywhere(ep, slot, bytes, metadata_bytes);
+        int status = alloc_making_room(ep, slot, bytes, metadata_bytes);
         if (status != MRAY_ERR_OBJECT_STORE_FULL || wait_ns == 0) return status;
         if (deadline == 0) deadline = base_clock_deadline(wait_ns);
         if (base_clock_ns() >= deadline) return status;

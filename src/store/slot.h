@@ -22,6 +22,8 @@ typedef struct {
     void (*ready_fn)(ep_t *ep, rid_t rid);
     /* A slot of kind REMOTE dies: tell the rank that holds the payload. */
     void (*drop_remote_fn)(ep_t *ep, const slot_where_t *where);
+    /* The arenas of the node are full. True: something was freed at once, so another try is worth it. May be NULL. */
+    bool (*room_fn)(ep_t *ep);
 } store_upcalls_t;
 void store_set_upcalls(const store_upcalls_t *upcalls);
 const store_upcalls_t *store_upcalls(void);

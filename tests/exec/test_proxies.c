@@ -230,6 +230,78 @@ static void test_a_released_object_leaves_nothing(void **state)
     until_used(0);
 }
 
+static void release_all(const mray_ref *refs, int n)
+{
+    for (int i = 0; i < n; i++) {
+        pthread_mutex_lock(&f.agents.of[0]->lock);
+        proxies_released(f.agents.of[0]->proxies, refs[i]);
+        pthread_mutex_unlock(&f.agents.of[0]->lock);
+    }
+}
+
+/* The store here has room for one: each read has the one before it go, unless somebody uses that. */
+static void read_one_after_the_other(uint32_t bytes)
+{
+    enum { N = 4 };
+    mray_ref refs[N];
+    mray_view view;
+    arena_block_t others;
+    arena_t *arena = payload_arena(f.ep, 0);
+    assert_int_equal(arena_alloc(arena, f.ep->gid, (1 << 20) - bytes * 3 / 2, &others), MRAY_OK);
+    sid_t sids[N], proxy = 0;
+    for (int i = 0; i < N; i++) {
+        sids[i] = slot_alloc(f.owner, 1);
+        refs[i] = slot_ref(f.owner, sids[i]);
+        stage(sids[i], bytes);
+    }
+    for (int i = 0; i < N - 1; i++) {
+        if (i > 0) slot_drop_own(f.ep, proxy);
+        proxy = proxy_of(refs[i]);
+        check_is(proxy, bytes);
+    }
+    sid_t last = proxy_of(refs[N - 1]);
+    assert_int_equal(wait_slots(f.ep, &last, 1, 1, BASE_FOREVER), 1);
+    assert_int_equal(object_look(f.ep, slot_at(f.ep, last), &view), MRAY_ERR_OBJECT_STORE_FULL);
+    slot_drop_own(f.ep, last);
+    check_is(proxy, bytes);
+    slot_drop_own(f.ep, proxy);
+    assert_int_equal(arena_free(arena, f.ep->gid, others), MRAY_OK);
+    release_all(refs, N);
+    for (int i = 0; i < N; i++) slot_change(f.owner, sids[i], RC_DROP_CREATOR);
+    uint64_t limit_ns = base_clock_deadline(UINT64_C(20000000000));
+    while (test_store_used_bytes(f.owner, 0) > 0 && base_clock_ns() < limit_ns) sched_yield();
+    assert_int_equal(test_store_used_bytes(f.owner, 0), 0);
+}
+
+static void test_unused_copies_make_room(void **state)
+{
+    (void)state;
+    skip_if_unseen();
+    read_one_after_the_other(16000);                /* in the answer */
+    read_one_after_the_other(WIRE_MAX_PUSHED - 1000); /* in pieces */
+    read_one_after_the_other(200000);
+}
+
+/* Who wants room for something of its own, and waits for it, gets it sooner than copies go by themselves. */
+static void test_unused_copies_make_room_for_others(void **state)
+{
+    (void)state;
+    skip_if_unseen();
+    enum { BYTES = 200000 };
+    sid_t sid = slot_alloc(f.owner, 1), own = slot_alloc(f.ep, 1);
+    arena_block_t others;
+    arena_t *arena = payload_arena(f.ep, 0);
+    assert_int_equal(arena_alloc(arena, f.ep->gid, (1 << 20) - BYTES * 3 / 2, &others), MRAY_OK);
+    stage(sid, BYTES);
+    sid_t proxy = proxy_of(slot_ref(f.owner, sid));
+    check_is(proxy, BYTES);
+    slot_drop_own(f.ep, proxy);
+    slot_t *slot = slot_to_write(f.ep, own);
+    assert_int_equal(payload_alloc(f.ep, slot, BYTES, 0, 400000000), MRAY_OK);
+    slot_give_back(f.ep, own);
+    assert_int_equal(arena_free(arena, f.ep->gid, others), MRAY_OK);
+}
+
 #define PULL(name) cmocka_unit_test_setup_teardown(name, setup_pull, teardown)
 #define RMA(name) {#name " by rma", name, setup_rma, teardown, NULL}
 #define MIXED(name) {#name " by pull and rma", name, setup_mixed, teardown, NULL}
@@ -242,6 +314,8 @@ int main(void)
         PULL(test_an_error_arrives_as_itself),           RMA(test_an_error_arrives_as_itself),
         PULL(test_without_room_it_is_an_error),          RMA(test_without_room_it_is_an_error),
         PULL(test_a_released_object_leaves_nothing),     RMA(test_a_released_object_leaves_nothing),
+        PULL(test_unused_copies_make_room),              RMA(test_unused_copies_make_room),
+        PULL(test_unused_copies_make_room_for_others),
     };
     return cmocka_run_group_tests_name("exec.proxies", tests, NULL, NULL);
 }
