@@ -61,8 +61,13 @@ static void give(agent_t *agent, rid_t rid, uint16_t worker, uint16_t victim)
         route_requeue(ep, rid);
         return;
     }
-    if (worker == 0) worker = route_pick_worker(ep, rid, rec, victim);
-    if (worker == 0 && rec->actor == RECORD_HERE) worker = route_pick_own(ep, victim); /* leases are where it came from */
+    if (rec->actor != RECORD_HERE) {
+        if (worker == 0) worker = route_pick_worker(ep, rid, rec, victim);
+    } else if (worker >> 8 != (int)(rid >> 24)) {
+        /* It came from another node, where its leases are. Its results leave by the agent of the rank that runs it: the receiver's, or this one,
+         * which are alive. A third rank may have been given up as dead while its workers live on. */
+        worker = route_pick_own(ep, victim);
+    }
     if (worker == 0 || !route_push(ep, rid, rec, worker)) (void)route_push(ep, rid, rec, ep_gid((int)(rid >> 24), SEG_EP_AGENT));
 }
 
