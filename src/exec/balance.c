@@ -58,6 +58,7 @@ static void give(agent_t *agent, rid_t rid, uint16_t worker, uint16_t victim)
     ep_t *ep = agent->ep;
     record_t *rec = record_at(ep, rid);
     if (!record_is_plain(rec)) {
+        route_unpick(ep->node, worker);
         route_requeue(ep, rid);
         return;
     }
@@ -66,6 +67,7 @@ static void give(agent_t *agent, rid_t rid, uint16_t worker, uint16_t victim)
     } else if (worker >> 8 != (int)(rid >> 24)) {
         /* It came from another node, where its leases are. Its results leave by the agent of the rank that runs it: the receiver's, or this one,
          * which are alive. A third rank may have been given up as dead while its workers live on. */
+        route_unpick(ep->node, worker);
         worker = route_pick_own(ep, victim);
     }
     if (worker == 0 || !route_push(ep, rid, rec, worker)) (void)route_push(ep, rid, rec, ep_gid((int)(rid >> 24), SEG_EP_AGENT));
@@ -126,7 +128,7 @@ static int relieve(agent_t *agent, uint16_t victim, uint32_t moved)
         if (i > 0 && moved == 0) worker = route_pick_idle(agent->ep, victim);
         give(agent, rids[i], worker, victim);
     }
-    if (n == 0) ep_wake(ep_shared_at(agent->node, worker)); /* it says again that it is idle */
+    if (n == 0) route_unpick(agent->node, worker);
     return (int)n;
 }
 

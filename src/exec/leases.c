@@ -176,7 +176,10 @@ static bool place_plain(leases_t *l, demand_t *d, rid_t rid, record_t *rec)
         send_away(l, d, rid, p);
         return true;
     }
-    if (agent->node->multi_node && remote_localise(agent->remote, rid, rec)) return true; /* it comes back when all arguments are here */
+    if (agent->node->multi_node && remote_localise(agent->remote, rid, rec)) { /* it comes back when all arguments are here */
+        route_unpick(agent->node, worker);
+        return true;
+    }
     if (!route_push(agent->ep, rid, rec, worker)) demand_push(d, agent->ep, rid, rec); /* it died: next time another */
     return true;
 }

@@ -272,6 +272,11 @@ uint16_t route_pick_idle(ep_t *ep, uint16_t exclude)
     return 0;
 }
 
+void route_unpick(const node_t *node, uint16_t gid)
+{
+    if (gid != 0) ep_wake(ep_shared_at(node, gid));
+}
+
 uint16_t route_pick_own(ep_t *ep, uint16_t exclude)
 {
     const node_t *node = ep->node;

@@ -32,6 +32,8 @@ uint16_t route_pick_worker(ep_t *ep, rid_t rid, const record_t *rec, uint16_t ex
 bool route_has_cpu(const node_t *node, uint16_t gid);
 /* Tasks stand in a queue though workers sleep: have somebody look after it. Call it after the push. */
 void route_tell_packed(const node_t *node);
+/* A worker that was picked and gets no task after all: it says again that it is idle, and falls asleep if it was. gid may be 0. */
+void route_unpick(const node_t *node, uint16_t gid);
 /* Any idle worker of the node, asleep or not; 0: none. */
 uint16_t route_pick_idle(ep_t *ep, uint16_t exclude);
 /* The same as route_pick_worker() among the workers of ep's own rank. */

@@ -149,6 +149,21 @@ static void test_who_falls_asleep_gives_its_cpu_to_a_queue(void **state)
     assert_int_equal(run_all(0) + run_all(1) + run_all(2) + run_all(3) + run_all(4), 8);
 }
 
+/* A task of another shape goes back to its agent: the worker that was picked for it is woken, and says again that it is idle. */
+static void test_who_was_picked_in_vain_is_woken(void **state)
+{
+    (void)state;
+    for (int w = 1; w < WORKERS; w++) atomic_store(&f.worker[w]->sh->asleep, 1);
+    push(2);
+    for (int i = 0; i < 2; i++) record_at(f.driver, f.rids[i])->shape = 1;
+    assert_int_equal(balance_round(f.balance), 0);
+    assert_int_equal(look(), 1);
+    int n_woken = 0;
+    for (int w = 1; w < WORKERS; w++) n_woken += atomic_load(&f.worker[w]->sh->asleep) == 0;
+    assert_int_equal(n_woken, 1);
+    assert_int_not_equal(ep_inbox_drain(f.agent.node, f.agent.ep->sh), 0);
+}
+
 /* The first rank, which looks, has no workers, as that of a driver; the tasks came from another node to the second one. */
 static void test_what_another_rank_received_goes_back_to_its_agent(void **state)
 {
@@ -199,6 +214,7 @@ int main(void)
         TEST(test_a_queue_that_moves_goes_to_one_worker_or_to_none),
         TEST(test_looks_end_when_queues_stay_empty),
         TEST(test_who_falls_asleep_gives_its_cpu_to_a_queue),
+        TEST(test_who_was_picked_in_vain_is_woken),
         cmocka_unit_test(test_what_another_rank_received_goes_back_to_its_agent),
     };
     return cmocka_run_group_tests_name("exec.balance", tests, NULL, NULL);
