@@ -107,11 +107,14 @@ static int share_longest(agent_t *agent)
     return (int)n;
 }
 
+void balance_ask(const ep_t *ep)
+{
+    if (atomic_exchange(&ep->seg->hdr->balance, 1) == 0) ep_wake(ep_shared_at(ep->node, ep_gid(ep->node->node_rank, SEG_EP_AGENT)));
+}
+
 void balance_offer_cpu(const ep_t *ep)
 {
-    const node_t *node = ep->node;
-    if (atomic_load_explicit(&node->segs[0].hdr->packed, memory_order_relaxed) == 0) return;
-    if (atomic_exchange(&ep->seg->hdr->balance, 1) == 0) ep_wake(ep_shared_at(node, ep_gid(node->node_rank, SEG_EP_AGENT)));
+    if (atomic_load_explicit(&ep->node->segs[0].hdr->packed, memory_order_relaxed) != 0) balance_ask(ep);
 }
 
 /* ---- the node is packed ---- */

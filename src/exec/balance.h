@@ -21,6 +21,8 @@ int balance_round(balance_t *b);
 bool balance_has_news(const balance_t *b);
 /* How long the agent may sleep. */
 uint64_t balance_nap_ns(const balance_t *b);
+/* Have the agent of this rank take half of the longest queue of the node for idle workers. */
+void balance_ask(const ep_t *ep);
 /* A thread of the node is about to sleep: if tasks wait for a CPU, here it is. */
 void balance_offer_cpu(const ep_t *ep);
 

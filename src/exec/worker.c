@@ -1,6 +1,7 @@
 /* worker.c: take, run, idle; block and unblock. */
 #include "worker.h"
 
+#include "balance.h"
 #include "control.h"
 #include "futex.h"
 #include "leases.h"
@@ -144,8 +145,8 @@ static void ask_for_balance(ep_t *ep)
                 if (gid == ep->gid || runq_depth(ep_shared_at(node, gid)) == 0) continue;
                 if (!route_has_cpu(node, ep->gid))
                     route_tell_packed(node);
-                else if (atomic_exchange(&ep->seg->hdr->balance, 1) == 0)
-                    ep_wake(ep_shared_at(node, ep_gid(node->node_rank, SEG_EP_AGENT)));
+                else
+                    balance_ask(ep);
                 return;
             }
         }
