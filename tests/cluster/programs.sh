@@ -45,6 +45,7 @@ run_on_hosts() {
     if [[ $code -ne 0 || -n $left ]]; then
         n_failed=$((n_failed + 1))
         echo "FAILED, exit code $code${left:+, left over: }" $left
+        grep -E '\.c:[0-9]+: ' "$log" | head -20 | cut -c1-400 # what failed may stand far above the end
         tail -40 "$log" | cut -c1-400
         local pid
         for pid in $(run_processes); do kill -KILL "$pid"; done
