@@ -2,7 +2,7 @@
  * say and ends as MRAY_ERR_WORKER_CRASHED, an actor as MRAY_ERR_ACTOR_DIED; everybody else goes on.
  *
  * How often a task ran is told by the size of a file that each run makes one byte longer. */
-/* ranks: local 1 2 4 */
+/* ranks: local 1 2 4 4x1 4x2 */
 /* modes: process */
 /* sanitize: none */
 #include "check.h"
@@ -106,6 +106,24 @@ static void test_a_later_attempt_may_succeed(void)
         CHECK_EQUAL(x, deaths[k] + 1);
     }
     CHECK_OK(mray_release_many(refs, 3));
+}
+
+/* More of them than slots anywhere, so that nodes call them back from each other. */
+static void test_attempts_are_counted_wherever_a_task_goes(void)
+{
+    enum { N = 24 };
+    mray_ref refs[N];
+    int64_t x = 0;
+    for (int i = 0; i < N; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "goes%d", i);
+        refs[i] = mray_remote(dies_before, check_file_of(name), BY_KILL, 2);
+    }
+    for (int i = 0; i < N; i++) {
+        CHECK_OK(mray_get(refs[i], &x));
+        CHECK_EQUAL(x, 3);
+    }
+    CHECK_OK(mray_release_many(refs, N));
 }
 
 static void test_dependents_get_the_crash(void)
@@ -290,6 +308,7 @@ int main(int argc, char **argv)
     test_every_way_to_die_is_named();
     test_tasks_are_repeated_as_asked();
     test_a_later_attempt_may_succeed();
+    test_attempts_are_counted_wherever_a_task_goes();
     test_dependents_get_the_crash();
     test_a_task_sees_the_crash_of_its_child();
     test_what_a_dead_worker_held_is_freed();
