@@ -441,6 +441,7 @@ sid_t proxies_get(proxies_t *all, mray_ref ref)
     if (sid == 0 && proxies_make_room(all) > 0) sid = slot_alloc(ep, 1);
     proxy_t *p = sid != 0 ? make(all, ref, sid) : NULL;
     if (p != NULL) found = copies_add(ep, ref, sid);
+    if (p != NULL && found == 0 && proxies_make_room(all) > 0) found = copies_add(ep, ref, sid);
     if (p == NULL || found != sid) { /* no room, or another rank of the node was faster */
         if (p != NULL) unmake(all, p);
         if (sid != 0) slot_give_back(ep, sid);

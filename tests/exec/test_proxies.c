@@ -1,6 +1,7 @@
 /* Objects of another node, fetched by each of the ways there are: two agents, each in a thread of its own, on the fake network. */
 #include "proxies.h"
 
+#include "copies.h"
 #include "error.h"
 #include "net_fake.h"
 #include "object.h"
@@ -302,6 +303,32 @@ static void test_unused_copies_make_room_for_others(void **state)
     assert_int_equal(arena_free(arena, f.ep->gid, others), MRAY_OK);
 }
 
+/* Where the table of copies is full, those that nobody uses go. */
+static void test_unused_copies_make_room_in_the_table(void **state)
+{
+    (void)state;
+    enum { MAX = 4096 };
+    ep_t *ep = f.agents.of[0]->ep;
+    sid_t sids[2] = {slot_alloc(f.owner, 1), slot_alloc(f.owner, 1)}, other = slot_alloc(f.ep, 1);
+    for (int i = 0; i < 2; i++) stage(sids[i], 8);
+    pthread_mutex_lock(&f.agents.of[0]->lock); /* so that nothing goes by its age */
+    sid_t proxy = proxies_get(f.agents.of[0]->proxies, slot_ref(f.owner, sids[0]));
+    uint32_t n = 0;
+    while (n < MAX && copies_add(ep, (mray_ref){.rank = OWNER, .slot = 1000 + n, .gen = 1, .epoch = 1}, other) != 0) n++;
+    assert_true(n < MAX);
+    assert_int_equal(proxies_get(f.agents.of[0]->proxies, slot_ref(f.owner, sids[1])), 0);
+    pthread_mutex_unlock(&f.agents.of[0]->lock);
+    check_is(proxy, 8);
+    pthread_mutex_lock(&f.agents.of[0]->lock);
+    slot_drop_own(f.ep, proxy);
+    proxy = proxies_get(f.agents.of[0]->proxies, slot_ref(f.owner, sids[1]));
+    pthread_mutex_unlock(&f.agents.of[0]->lock);
+    assert_int_not_equal(proxy, 0);
+    check_is(proxy, 8);
+    slot_drop_own(f.ep, proxy);
+    for (int i = 0; i < 2; i++) slot_change(f.owner, sids[i], RC_DROP_CREATOR);
+}
+
 #define PULL(name) cmocka_unit_test_setup_teardown(name, setup_pull, teardown)
 #define RMA(name) {#name " by rma", name, setup_rma, teardown, NULL}
 #define MIXED(name) {#name " by pull and rma", name, setup_mixed, teardown, NULL}
@@ -315,7 +342,7 @@ int main(void)
         PULL(test_without_room_it_is_an_error),          RMA(test_without_room_it_is_an_error),
         PULL(test_a_released_object_leaves_nothing),     RMA(test_a_released_object_leaves_nothing),
         PULL(test_unused_copies_make_room),              RMA(test_unused_copies_make_room),
-        PULL(test_unused_copies_make_room_for_others),
+        PULL(test_unused_copies_make_room_for_others),   PULL(test_unused_copies_make_room_in_the_table),
     };
     return cmocka_run_group_tests_name("exec.proxies", tests, NULL, NULL);
 }
