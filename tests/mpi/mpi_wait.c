@@ -204,7 +204,7 @@ static void test_results_that_lie_elsewhere(void)
 {
     enum { N = 6 };
     mray_ref refs[N];
-    int rank = check_worker_rank(check_num_ranks() - 1), before = n_pulled();
+    int rank = check_worker_rank(check_num_ranks() - 2), before = n_pulled();
     for (int i = 0; i < N; i++) refs[i] = mray_remote_with(check_on_rank(rank), big);
     for (int i = 0; i < N; i++) CHECK_OK(mray_get(refs[i], NULL)); /* done, and not brought here */
     CHECK_EQUAL(n_pulled(), before);
@@ -232,7 +232,7 @@ static void test_results_that_lie_elsewhere(void)
 static void test_objects_of_other_ranks(void)
 {
     enum { N = 4 };
-    int rank = check_worker_rank(check_num_ranks() - 1);
+    int rank = check_worker_rank(check_num_ranks() - 2);
     mray_ref refs[N], outer[N];
     for (int i = 0; i < N; i++) {
         outer[i] = mray_remote_with(check_on_rank(rank), put_there, (int64_t)i);
