@@ -50,7 +50,9 @@ MRAY_API int mray_seal(mray_ref ref);
  *  @param buf         buf_bytes bytes, any alignment; NULL with buf_bytes 0 and size_p NULL: nothing is copied, whatever the object is, and the
  *                     status says how its task ended
  *  @param type        expected element type; dtype MRAY_BYTES takes any
- *  @param timeout_ns  nanoseconds, monotonic; 0 polls, MRAY_FOREVER waits
+ *  @param timeout_ns  nanoseconds, monotonic; 0 polls, MRAY_FOREVER waits. What another node has is asked for by the first call and goes on coming when
+ *                     that has timed out. It waits 5 s for the next look; who looks less often finds it at the third look, if looks are at most
+ *                     ten minutes apart and the store has room for it meanwhile. Behind longer pauses give a time in which it can come
  *  @param size_p      bytes written; set only on success; may be NULL
  *  @return MRAY_OK, MRAY_ERR_TIMEOUT, MRAY_ERR_BUFFER_TOO_SMALL (nothing copied), MRAY_ERR_TYPE, MRAY_ERR_INVALID_REF, MRAY_ERR_INVALID_ARGUMENT
  *          (negative timeout, NULL), MRAY_ERR_NOT_SEALED (MRAY_FOREVER, and this thread made it and has not sealed it), MRAY_ERR_NODE_DIED (the rank that has it was
@@ -88,7 +90,8 @@ MRAY_API int mray_get_many(const mray_ref *refs, size_t n, void *const *bufs, si
  *  @param num_ready   0 .. n
  *  @param timeout_ns  as mray_get_bytes()
  *  @param ready       n flags; num_ready of them are set at most, of what is there for those that come first in refs. A result that another node has is
- *                     brought here before it is flagged, and no more of them than are wanted
+ *                     brought here before it is flagged, and no more of them than are wanted. What is flagged stays for 5 s at least, unless the
+ *                     store needs the room
  *  @param n_ready_p   how many flags are set; may be NULL
  *  @return MRAY_OK, MRAY_ERR_TIMEOUT (what is there is flagged all the same), MRAY_ERR_INVALID_ARGUMENT (a ref given twice, num_ready > n, NULL),
  *          MRAY_ERR_INVALID_REF. Refs behind the last one that was needed are not looked at, good or bad, and twins are found only where fewer than num_ready

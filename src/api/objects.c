@@ -1,4 +1,5 @@
 /* objects.c: the public calls on objects; mray_wait() is in several.c. */
+#include "copies.h"
 #include "drive.h"
 #include "error.h"
 #include "object.h"
@@ -195,6 +196,10 @@ static int wait_for(ep_t *ep, const char *what, mray_ref ref, bool value, uint64
         *held_p = true;
         ready = wait_and_take(ep, *sid_p, deadline, take);
     }
+    if (*held_p && ready && value)
+        copies_note_taker(ep, *sid_p);
+    else if (*held_p)
+        copies_note_asker(ep, *sid_p);
     if (ready) return MRAY_OK;
     status = wait_failure(what);
     if (*held_p) (void)slot_drop_own(ep, *sid_p);

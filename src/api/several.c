@@ -7,6 +7,7 @@
  *   wait    for those slots, then settle again, since what became ready may lie elsewhere
  *
  * What is O(refs) beside the looks (twins, proxies, memory) is done only by a call that has come to settle. */
+#include "copies.h"
 #include "error.h"
 #include "futex.h"
 #include "proxies.h"
@@ -168,8 +169,11 @@ static int wait_for_some(several_t *s)
     s->watched = s->sids + s->n;
     s->at = (uint8_t *)(s->watched + s->n);
     int status = settle_and_wait(s);
-    for (size_t i = 0; i < s->n_settled; i++)
-        if (s->at[i] != AT_SLOT) (void)slot_drop_own(s->ep, s->sids[i]);
+    for (size_t i = 0; i < s->n_settled; i++) {
+        if (s->at[i] == AT_SLOT) continue;
+        copies_note_asker(s->ep, s->sids[i]); /* what is flagged is to be there for the get that follows; the rest, for the next look */
+        (void)slot_drop_own(s->ep, s->sids[i]);
+    }
     free(memory);
     return status;
 }

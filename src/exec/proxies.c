@@ -9,6 +9,7 @@
 #include "lost.h"
 #include "map.h"
 #include "object.h"
+#include "patience.h"
 #include "remote.h"
 #include "request.h"
 #include "wire.h"
@@ -35,6 +36,7 @@ typedef struct proxy {
     bool reading;       /* `get` is the network's */
     slot_where_t late;  /* reading, though the object is given up: the block it goes to */
     uint64_t done_ns;
+    uint64_t patience_ns; /* so long it stays for who may come back */
     net_get_t get;
     _Alignas(SEG_CACHE_LINE) slot_t image;
     struct proxy *next, *prev;
@@ -45,6 +47,7 @@ struct proxies {
     base_map_t by_sid; /* the proxies of this rank's agent; the whole node's are in copies.h */
     proxy_t *first;
     uint64_t next_sweep_ns;
+    patience_t patience;
     bool walked; /* somebody walks the list and may make objects meanwhile, so nothing is taken out of it */
 };
 
@@ -420,7 +423,7 @@ static proxy_t *make(proxies_t *all, mray_ref ref, sid_t sid)
     proxy_t *p = aligned_alloc(SEG_CACHE_LINE, (sizeof *p + SEG_CACHE_LINE - 1) / SEG_CACHE_LINE * SEG_CACHE_LINE);
     if (p == NULL) return NULL;
     memset(p, 0, sizeof *p);
-    *p = (proxy_t){.all = all, .ref = ref, .sid = sid};
+    *p = (proxy_t){.all = all, .ref = ref, .sid = sid, .patience_ns = patience_for(&all->patience, ref, base_clock_ns())};
     if (base_map_put(&all->by_sid, base_key64(sid), (uintptr_t)p) == MRAY_OK) return p;
     free(p);
     return NULL;
@@ -480,18 +483,41 @@ void proxies_released(proxies_t *all, mray_ref ref)
     sid_t sid = copies_find(ep, ref);
     if (sid == 0) return;
     proxy_t *p = find_by_sid(all, sid);
+    copies_forget_asker(ep, sid);
     slot_change(ep, sid, RC_DROP);
-    if (p != NULL && p->state == PROXY_DONE && !p->reading && copies_remove_unused(ep, ref, sid, UINT64_MAX)) drop(all, p);
+    if (p != NULL && p->state == PROXY_DONE && !p->reading && copies_remove_unused(ep, ref, sid, UINT64_MAX, true)) drop(all, p);
 }
 
-/* Drops what was last used before then. */
-static int sweep(proxies_t *all, uint64_t before_ns)
+/* Its object is of this node, and nothing but the copy holds it any more. */
+static bool is_orphan(const proxy_t *p)
+{
+    if (p->local == 0) return false;
+    uint64_t rc = atomic_load_explicit(&slot_at(p->all->agent->ep, p->local)->rc, memory_order_relaxed);
+    return (rc & SLOT_RC_HOLDS) == SLOT_RC_ONE;
+}
+
+/* Its time is over, or most_ns are: it is out of the table of copies. */
+static bool goes(proxies_t *all, const proxy_t *p, uint64_t now, uint64_t most_ns)
+{
+    ep_t *ep = all->agent->ep;
+    bool asked = copies_is_asked(ep, p->sid);
+    uint64_t idle_ns = asked ? p->patience_ns : PROXY_IDLE_NS;
+    if (is_orphan(p)) most_ns = 0;
+    bool hurried = idle_ns > most_ns;
+    if (hurried) idle_ns = most_ns;
+    uint64_t before_ns = idle_ns == 0 ? UINT64_MAX : now > idle_ns ? now - idle_ns : 0;
+    if (p->done_ns >= before_ns || !copies_remove_unused(ep, p->ref, p->sid, before_ns, asked)) return false;
+    if (asked && !hurried) patience_note(&all->patience, p->ref, before_ns);
+    return true;
+}
+
+static int sweep(proxies_t *all, uint64_t now, uint64_t most_ns)
 {
     int n = 0;
     if (all->walked) return 0;
     for (proxy_t *p = all->first, *next; p != NULL; p = next) {
         next = p->next;
-        if (p->state != PROXY_DONE || p->reading || p->done_ns >= before_ns || !copies_remove_unused(all->agent->ep, p->ref, p->sid, before_ns)) continue;
+        if (p->state != PROXY_DONE || p->reading || !goes(all, p, now, most_ns)) continue;
         drop(all, p);
         n++;
     }
@@ -500,7 +526,7 @@ static int sweep(proxies_t *all, uint64_t before_ns)
 
 int proxies_make_room(proxies_t *all)
 {
-    return sweep(all, UINT64_MAX);
+    return sweep(all, 0, 0);
 }
 
 int proxies_round(proxies_t *all)
@@ -512,8 +538,7 @@ int proxies_round(proxies_t *all)
     uint64_t now = base_clock_ns();
     if (!crowded && now < all->next_sweep_ns) return 0;
     all->next_sweep_ns = now + SWEEP_NS;
-    uint64_t idle_ns = crowded ? CROWDED_IDLE_NS : PROXY_IDLE_NS;
-    return sweep(all, now > idle_ns ? now - idle_ns : 0);
+    return sweep(all, now, crowded ? CROWDED_IDLE_NS : UINT64_MAX);
 }
 
 int proxies_create(agent_t *agent, proxies_t **proxies_p)

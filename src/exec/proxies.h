@@ -8,7 +8,8 @@
  *   new -> FETCH ... READY, with the value or a small payload -> ready here
  *                    READY, payload elsewhere or large        -> payload read -> ready here
  *
- * A ready proxy that nobody holds goes after PROXY_IDLE_NS, when a ref of the object is released here, or when there is no room; the owner is told. */
+ * A ready proxy that nobody holds goes after PROXY_IDLE_NS, when a ref of the object is released here, or when there is no room; the owner is told.
+ * Where somebody asked for it and may come back, it stays longer (patience.h), but not where nobody has the object any more. */
 #ifndef MRAY_EXEC_PROXIES_H
 #define MRAY_EXEC_PROXIES_H
 
@@ -17,7 +18,7 @@
 
 typedef struct proxies proxies_t;
 
-/* For any endpoint: the proxy's slot, held (slot_drop_own() gives it back). Asks the agent; waits for its answer, not for the object. Errors: LIMIT. */
+/* For any endpoint: the proxy's slot, held (slot_drop_own() gives it back, after copies_note_asker() by who may come back). Asks the agent; waits for its answer, not for the object. Errors: LIMIT. */
 int proxies_acquire(ep_t *ep, mray_ref ref, sid_t *sid_p);
 
 int proxies_create(agent_t *agent, proxies_t **proxies_p);

@@ -49,7 +49,7 @@ static void lay_copies(seg_copies_t *copies, uint32_t n_slots, uint64_t *off_p)
     while (copies->n_entries < 2 * n_slots) copies->n_entries *= 2;
     copies->entries_off = align_up(*off_p, PAGE);
     copies->origins_off = align_up(copies->entries_off + (uint64_t)copies->n_entries * sizeof(seg_copy_t), PAGE);
-    *off_p = copies->origins_off + (uint64_t)n_slots * sizeof(mray_ref);
+    *off_p = copies->origins_off + (uint64_t)n_slots * sizeof(seg_origin_t);
 }
 
 static void lay_out(seg_header_t *h, const seg_config_t *config)

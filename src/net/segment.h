@@ -61,6 +61,11 @@ typedef struct {
     uint64_t last_use_ns;
 } seg_copy_t;
 
+typedef struct {
+    mray_ref origin;            /* slot 0: the slot is no copy */
+    _Atomic uint32_t asked_by; /* endpoint that asked for it and went without its value; 0: none, or it has had it since */
+} seg_origin_t;
+
 /* Set once before the segment is shared, but for the atomics. */
 typedef struct {
     uint64_t magic;

@@ -49,10 +49,10 @@ static void take_out(const ep_t *ep, const shard_t *s, uint32_t i)
     s->head->n_used--;
 }
 
-static mray_ref *origin_of(const ep_t *ep, sid_t sid)
+static seg_origin_t *origin_of(const ep_t *ep, sid_t sid)
 {
     const segment_t *seg = &ep->node->segs[sid >> 24];
-    return (mray_ref *)(seg->rw + seg->hdr->copies.origins_off) + (sid & 0xffffff);
+    return (seg_origin_t *)(seg->rw + seg->hdr->copies.origins_off) + (sid & 0xffffff);
 }
 
 /* With the lock, so that copies_remove_unused() sees the hold. */
@@ -81,23 +81,25 @@ sid_t copies_add(ep_t *ep, mray_ref origin, sid_t sid)
     if (entry->origin.slot == 0 && s.head->n_used < s.mask - s.mask / 8) { /* never full, so that every probe ends */
         s.head->n_used++;
         *entry = (seg_copy_t){.origin = origin, .sid = sid};
-        *origin_of(ep, sid) = origin;
+        origin_of(ep, sid)->origin = origin;
+        copies_forget_asker(ep, sid);
     }
     sid = entry->origin.slot != 0 ? use(ep, entry) : 0;
     holderlock_release(&s.head->lock, ep->gid);
     return sid;
 }
 
-bool copies_remove_unused(ep_t *ep, mray_ref origin, sid_t sid, uint64_t before_ns)
+bool copies_remove_unused(ep_t *ep, mray_ref origin, sid_t sid, uint64_t before_ns, bool asked)
 {
     shard_t s = shard_of(ep, origin);
     holderlock_acquire(&s.head->lock, ep->gid);
     uint32_t i = probe(&s, origin);
+    /* Acquire, by the drop of who held it last: so its note is seen. */
     uint64_t holds = atomic_load(&slot_at(ep, sid)->rc) & SLOT_RC_HOLDS;
-    bool unused = s.entries[i].sid == sid && s.entries[i].last_use_ns < before_ns && holds == SLOT_RC_CREATOR;
+    bool unused = s.entries[i].sid == sid && s.entries[i].last_use_ns < before_ns && holds == SLOT_RC_CREATOR && (asked || !copies_is_asked(ep, sid));
     if (unused) {
         take_out(ep, &s, i);
-        *origin_of(ep, sid) = (mray_ref){0};
+        origin_of(ep, sid)->origin = (mray_ref){0};
     }
     holderlock_release(&s.head->lock, ep->gid);
     return unused;
@@ -105,5 +107,26 @@ bool copies_remove_unused(ep_t *ep, mray_ref origin, sid_t sid, uint64_t before_
 
 mray_ref copies_origin(const ep_t *ep, sid_t sid)
 {
-    return *origin_of(ep, sid);
+    return origin_of(ep, sid)->origin;
+}
+
+void copies_note_asker(const ep_t *ep, sid_t sid)
+{
+    atomic_store_explicit(&origin_of(ep, sid)->asked_by, ep->gid, memory_order_relaxed);
+}
+
+/* Between the look and the store another may write its name, and lose it: it finds nothing the next time, asks again and writes it again. */
+void copies_note_taker(const ep_t *ep, sid_t sid)
+{
+    if (atomic_load_explicit(&origin_of(ep, sid)->asked_by, memory_order_relaxed) == ep->gid) copies_forget_asker(ep, sid);
+}
+
+bool copies_is_asked(const ep_t *ep, sid_t sid)
+{
+    return atomic_load_explicit(&origin_of(ep, sid)->asked_by, memory_order_relaxed) != 0;
+}
+
+void copies_forget_asker(const ep_t *ep, sid_t sid)
+{
+    atomic_store_explicit(&origin_of(ep, sid)->asked_by, 0, memory_order_relaxed);
 }

@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { OWNER = 1, MAX_BYTES = WIRE_MAX_PUSHED + 100000 };
 
@@ -303,6 +304,60 @@ static void test_unused_copies_make_room_for_others(void **state)
     assert_int_equal(arena_free(arena, f.ep->gid, others), MRAY_OK);
 }
 
+static void with_lock(void (*fn)(proxies_t *))
+{
+    pthread_mutex_lock(&f.agents.of[0]->lock);
+    fn(f.agents.of[0]->proxies);
+    pthread_mutex_unlock(&f.agents.of[0]->lock);
+}
+
+static void make_room(proxies_t *all)
+{
+    (void)proxies_make_room(all);
+}
+
+static sid_t find(mray_ref ref)
+{
+    pthread_mutex_lock(&f.agents.of[0]->lock);
+    sid_t sid = copies_find(f.agents.of[0]->ep, ref);
+    pthread_mutex_unlock(&f.agents.of[0]->lock);
+    return sid;
+}
+
+/* Asks, and goes without it. */
+static void ask_in_vain(mray_ref ref)
+{
+    sid_t proxy = proxy_of(ref);
+    copies_note_asker(f.ep, proxy);
+    slot_drop_own(f.ep, proxy);
+    while (!slot_is_ready(slot_at(f.ep, proxy))) sched_yield();
+}
+
+static void test_a_copy_waits_for_who_asked_in_vain(void **state)
+{
+    (void)state;
+    sid_t sid = slot_alloc(f.owner, 1);
+    mray_ref ref = slot_ref(f.owner, sid);
+    stage(sid, 65536);
+    ask_in_vain(ref);
+    release_all(&ref, 1); /* nobody comes back */
+    assert_int_equal(test_store_used_bytes(f.ep, 0), 0);
+    ask_in_vain(ref);
+    with_lock(make_room);
+    assert_int_equal(test_store_used_bytes(f.ep, 0), 0);
+    ask_in_vain(ref);
+    usleep(800000); /* others would be gone */
+    sid_t proxy = find(ref);
+    assert_int_not_equal(proxy, 0);
+    check_is(proxy, 65536);
+    copies_note_taker(f.ep, proxy); /* it has come back */
+    slot_drop_own(f.ep, proxy);
+    uint64_t before_ns = base_clock_ns();
+    until_used(0);
+    assert_true(base_clock_ns() - before_ns < UINT64_C(4000000000));
+    slot_change(f.owner, sid, RC_DROP_CREATOR);
+}
+
 /* Where the table of copies is full, those that nobody uses go. */
 static void test_unused_copies_make_room_in_the_table(void **state)
 {
@@ -343,6 +398,7 @@ int main(void)
         PULL(test_a_released_object_leaves_nothing),     RMA(test_a_released_object_leaves_nothing),
         PULL(test_unused_copies_make_room),              RMA(test_unused_copies_make_room),
         PULL(test_unused_copies_make_room_for_others),   PULL(test_unused_copies_make_room_in_the_table),
+        PULL(test_a_copy_waits_for_who_asked_in_vain),
     };
     return cmocka_run_group_tests_name("exec.proxies", tests, NULL, NULL);
 }

@@ -67,13 +67,40 @@ static void test_one_a_node(void **state)
     assert_int_equal(other.slot, 0);
     drop(f->ep[1], second, RC_DROP_CREATOR);
     for (int i = 0; i < 3; i++) {
-        assert_false(copies_remove_unused(f->ep[0], origin(1), first, UINT64_MAX)); /* held */
+        assert_false(copies_remove_unused(f->ep[0], origin(1), first, UINT64_MAX, true)); /* held */
         drop(f->ep[0], first, RC_DROP);
     }
-    assert_false(copies_remove_unused(f->ep[0], origin(1), first, 1)); /* asked for since */
-    assert_true(copies_remove_unused(f->ep[0], origin(1), first, UINT64_MAX));
+    assert_false(copies_remove_unused(f->ep[0], origin(1), first, 1, true)); /* asked for since */
+    assert_true(copies_remove_unused(f->ep[0], origin(1), first, UINT64_MAX, true));
     assert_int_equal(copies_find(f->ep[1], origin(1)), 0);
     drop(f->ep[0], first, RC_DROP_CREATOR);
+}
+
+/* Who goes without its value may come back: it stays until that endpoint has had it, or nobody wants it. */
+static void test_one_that_somebody_comes_back_for_stays(void **state)
+{
+    fixture_t *f = *state;
+    sid_t sid = make_slot(f->ep[0]);
+    assert_int_equal(copies_add(f->ep[0], origin(1), sid), sid);
+    assert_false(copies_is_asked(f->ep[0], sid));
+    copies_note_asker(f->ep[1], sid);
+    drop(f->ep[0], sid, RC_DROP);
+    assert_true(copies_is_asked(f->ep[0], sid));
+    assert_false(copies_remove_unused(f->ep[0], origin(1), sid, UINT64_MAX, false));
+    copies_note_taker(f->ep[0], sid); /* another */
+    assert_true(copies_is_asked(f->ep[0], sid));
+    copies_note_taker(f->ep[1], sid);
+    assert_false(copies_is_asked(f->ep[0], sid));
+    copies_note_asker(f->ep[1], sid);
+    copies_forget_asker(f->ep[0], sid);
+    assert_false(copies_is_asked(f->ep[0], sid));
+    copies_note_asker(f->ep[1], sid);
+    assert_true(copies_remove_unused(f->ep[0], origin(1), sid, UINT64_MAX, true));
+    assert_int_equal(copies_add(f->ep[0], origin(2), sid), sid); /* of another object */
+    assert_false(copies_is_asked(f->ep[0], sid));
+    drop(f->ep[0], sid, RC_DROP);
+    assert_true(copies_remove_unused(f->ep[0], origin(2), sid, UINT64_MAX, false));
+    drop(f->ep[0], sid, RC_DROP_CREATOR);
 }
 
 /* Random adds, finds and removals of both ranks, compared with an array. */
@@ -91,7 +118,7 @@ static void test_model(void **state)
         if (sid != 0) {
             drop(ep, sid, RC_DROP);
             if (base_rng_below(&rng, 2) == 0) continue;
-            assert_true(copies_remove_unused(f->ep[sid >> 24], origin(i), sid, UINT64_MAX));
+            assert_true(copies_remove_unused(f->ep[sid >> 24], origin(i), sid, UINT64_MAX, true));
             drop(f->ep[sid >> 24], sid, RC_DROP_CREATOR);
             model[i] = 0;
         } else {
@@ -102,7 +129,7 @@ static void test_model(void **state)
     }
     for (uint32_t i = 0; i < N_ORIGINS; i++) {
         if (model[i] == 0) continue;
-        assert_true(copies_remove_unused(f->ep[0], origin(i), model[i], UINT64_MAX));
+        assert_true(copies_remove_unused(f->ep[0], origin(i), model[i], UINT64_MAX, true));
         drop(f->ep[model[i] >> 24], model[i], RC_DROP_CREATOR);
     }
 }
@@ -122,7 +149,7 @@ static void test_full(void **state)
     }
     assert_int_equal(copies_find(f->ep[1], origin(n)), 0);
     for (uint32_t i = 0; i < n; i++) drop(f->ep[0], sid, RC_DROP);
-    for (uint32_t i = 0; i < n; i++) assert_true(copies_remove_unused(f->ep[0], origin(i), sid, UINT64_MAX));
+    for (uint32_t i = 0; i < n; i++) assert_true(copies_remove_unused(f->ep[0], origin(i), sid, UINT64_MAX, true));
     drop(f->ep[0], sid, RC_DROP_CREATOR);
 }
 
@@ -155,7 +182,7 @@ static void test_two_agents_at_once(void **state)
             sid_t sid = racers[0].used[i];
             assert_int_equal(racers[1].used[i], sid);
             for (int r = 0; r < 2; r++) drop(f->ep[r], sid, RC_DROP);
-            assert_true(copies_remove_unused(f->ep[0], origin(i), sid, UINT64_MAX));
+            assert_true(copies_remove_unused(f->ep[0], origin(i), sid, UINT64_MAX, true));
             drop(f->ep[sid >> 24], sid, RC_DROP_CREATOR);
         }
     }
@@ -165,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_a_node, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_that_somebody_comes_back_for_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(test_model, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_agents_at_once, setup, teardown),
