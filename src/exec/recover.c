@@ -95,7 +95,7 @@ static void finish_hold_change(const death_t *d)
     uint64_t rc = atomic_load(&slot_at(d->ep, sid)->rc);
     if (slot_rc_is_free(rc)) give_hint(d, sid, false);
     uint32_t seq = atomic_load(&j->rc_seq), op = atomic_load(&j->rc_op), bit = atomic_load(&j->rc_bit);
-    bool last_is_mine = (uint16_t)(rc >> 32) == d->gid && (uint32_t)(rc >> 48) == seq;
+    bool last_is_mine = slot_rc_writer(rc) == d->gid && slot_rc_seq(rc) == seq;
     if (last_is_mine || atomic_load(&j->rc_ack) == seq) {
         rid_t rid = atomic_load(&j->rc_rid);
         if (rid != 0)

@@ -82,5 +82,8 @@ _Static_assert(sizeof(slot_t) == 64, "a slot is one cache line");
 #define slot_peek(slot, field) __atomic_load_n(&(slot)->field, __ATOMIC_RELAXED)
 
 static inline bool slot_rc_is_free(uint64_t rc) { return (rc & SLOT_RC_USED) == 0; }
+static inline uint16_t slot_rc_writer(uint64_t rc) { return (uint16_t)(rc >> 32); }
+static inline uint16_t slot_rc_seq(uint64_t rc) { return (uint16_t)(rc >> 48); }
+static inline uint64_t slot_rc_mark(uint16_t writer, uint32_t seq) { return (uint64_t)writer << 32 | (uint64_t)seq << 48; }
 
 #endif

@@ -8,7 +8,7 @@
 #include <mray/status.h>
 
 /* Arguments below this travel faster than the choice takes. */
-enum { LOCALITY_MIN_BYTES = 32768, ROW = 16 };
+enum { LOCALITY_MIN_BYTES = 32768, ROW = 16, MAX_OWN_DEPTH = 128 };
 
 /* IDLE_WITH_CPU: asleep, and would not take turns with others (route_has_cpu). */
 typedef enum { NONE_IDLE, IDLE_ASLEEP, IDLE_WITH_CPU, IDLE_AWAKE } look_t;
@@ -150,7 +150,7 @@ static int place_of_arguments(ep_t *ep, const record_t *rec)
     uint64_t bytes[NODE_MAX_RANKS];
     uint16_t held = atomic_load_explicit(&rec->held, memory_order_relaxed);
     int best = -1;
-    for (unsigned i = 0; i < rec->n_refs; i++) {
+    for (unsigned i = 0; ep->node->n_node_ranks > 1 && i < rec->n_refs; i++) {
         if (((rec->by_value & held) >> i & 1) == 0) continue;
         const slot_t *slot = slot_at(ep, slot_guess(ep, record_ref(ep, (record_t *)(uintptr_t)rec, i)->ref));
         if (!slot_is_ready(slot) || slot->kind != SLOT_KIND_PAYLOAD || slot->bytes < LOCALITY_MIN_BYTES) continue;
@@ -175,14 +175,15 @@ static bool leases_of(const node_t *node, rid_t rid, uint64_t *leases)
     return any != 0;
 }
 
-/* An idle worker: of leased ranks before others, awake before asleep, near before far. None is woken while there is no CPU for it. *left_p, if
- * none is returned: one sleeps on. */
-static uint16_t pick_idle(const ep_t *ep, const uint64_t *leases, uint16_t exclude, bool *left_p)
+/* An idle worker: at place `near` if it is not -1, of leased ranks before others, awake before asleep, near before far. None is woken while there is no CPU
+ * for it. *left_p, if none is returned: one sleeps on. */
+static uint16_t pick_idle(const ep_t *ep, const uint64_t *leases, int near, uint16_t exclude, bool *left_p)
 {
     const node_t *node = ep->node;
     look_t best[2] = {NONE_IDLE, NONE_IDLE}; /* by: is it leased? */
     int at[2] = {0, 0};
-    uint16_t gid = 0;
+    uint16_t gid = near >= 0 && look_for_idle(node, near, exclude) > IDLE_ASLEEP ? take_idle(ep, near, exclude) : 0;
+    if (gid != 0) return gid;
     for (int i = 0; i < node->n_node_ranks; i++) {
         int place = node->node_rank + i;
         if (place >= node->n_node_ranks) place -= node->n_node_ranks;
@@ -245,14 +246,13 @@ uint16_t route_pick_worker(ep_t *ep, rid_t rid, const record_t *rec, uint16_t ex
     bool left = false;
     packed_at = 0;
     if (!leases_of(node, rid, leases)) return 0;
-    int near = rec->n_refs > 0 && node->n_node_ranks > 1 ? place_of_arguments(ep, rec) : -1;
+    int near = place_of_arguments(ep, rec);
     if (near < 0 && exclude == 0 && row_goes_on(node, leases)) {
         if (row.packed) packed_at = row.gid;
         tell_shortage(node, rid);
         return row.gid;
     }
-    uint16_t gid = near >= 0 && look_for_idle(node, near, exclude) > IDLE_ASLEEP ? take_idle(ep, near, exclude) : 0;
-    if (gid == 0) gid = pick_idle(ep, leases, exclude, &left);
+    uint16_t gid = pick_idle(ep, leases, near, exclude, &left);
     if (gid != 0) return gid;
     tell_shortage(node, rid); /* of workers, or of CPUs: other nodes may have some */
     gid = next_worker(node, leases, true, exclude);
@@ -323,11 +323,48 @@ bool route_push(ep_t *ep, rid_t rid, record_t *rec, uint16_t target)
     return open || !runq_take_over(ep, rid, target);
 }
 
-/* A worker that fires a task runs it next, if it has nothing else to do: the result it reads is in its cache. */
-static bool keep_it(const ep_t *ep)
+static bool is_worker(const ep_t *ep)
 {
-    return atomic_load_explicit(&ep->sh->kind, memory_order_relaxed) == EP_KIND_WORKER &&
-           ep_mask_has(ep->seg->hdr->worker_mask, ep->gid) && runq_depth(ep->sh) == 0;
+    return atomic_load_explicit(&ep->sh->kind, memory_order_relaxed) == EP_KIND_WORKER && ep_mask_has(ep->seg->hdr->worker_mask, ep->gid);
+}
+
+/* The endpoint in whose cache most by-value arguments lie: that has a slot's line which changed its holds last. By a majority vote (Boyer and Moore,
+ * "MJRTY: a fast majority vote algorithm", 1991), which names some candidate where there is no majority. A slot without a mark counts for ep, which
+ * has just completed one and marks it only behind this. */
+static uint16_t who_has_arguments(const ep_t *ep, record_t *rec)
+{
+    uint16_t best = ep->gid;
+    unsigned lead = 0;
+    for (uint32_t held = atomic_load_explicit(&rec->held, memory_order_relaxed) & rec->by_value; held != 0; held &= held - 1) {
+        const slot_t *slot = slot_at(ep, slot_guess(ep, record_ref(ep, rec, (unsigned)__builtin_ctz(held))->ref));
+        uint16_t writer = slot_rc_writer(atomic_load_explicit(&slot->rc, memory_order_relaxed));
+        if (writer == 0) writer = ep->gid;
+        if (lead == 0) best = writer;
+        lead = writer == best ? lead + 1 : lead - 1;
+    }
+    return best;
+}
+
+/* For a task that ep, a worker, has made ready. With nothing else to do it runs it next: the result it reads is in its cache. Else an idle one takes it.
+ * While all are busy it goes where its arguments are, so that each worker keeps its part of a graph and the parts meet at their edges only; were
+ * it kept, who is behind would take more at every edge. A long queue is shared out in turn. */
+static uint16_t pick_for_fired(ep_t *ep, rid_t rid, record_t *rec)
+{
+    const node_t *node = ep->node;
+    uint64_t leases[SEG_MASK_WORDS];
+    bool left = false;
+    unsigned depth = runq_depth(ep->sh);
+    packed_at = 0;
+    if (depth == 0) return ep->gid;
+    if (depth > MAX_OWN_DEPTH || !leases_of(node, rid, leases) || !leased(leases, node->node_rank)) return route_pick_worker(ep, rid, rec, 0);
+    uint16_t gid = pick_idle(ep, leases, place_of_arguments(ep, rec), 0, &left);
+    if (gid != 0) return gid;
+    tell_shortage(node, rid);
+    gid = who_has_arguments(ep, rec);
+    seg_header_t *h = gid >> 8 < node->n_node_ranks && leased(leases, gid >> 8) ? node->segs[gid >> 8].hdr : NULL;
+    if (h == NULL || !ep_mask_has(h->worker_mask, gid) || !ep_mask_has(h->awake_mask, gid)) gid = ep->gid;
+    if (left) packed_at = gid;
+    return gid;
 }
 
 static bool has_value_elsewhere(const ep_t *ep, record_t *rec)
@@ -348,7 +385,7 @@ static void hand_on(ep_t *ep, rid_t rid, record_t *rec, bool fired)
     if (ep->node->multi_node && rec->kind != RECORD_NOTIFY && has_value_elsewhere(ep, rec)) {
         target = agent; /* which fetches it, or sends the task there */
     } else if (record_is_plain(rec) && rec->actor == 0) {
-        target = fired && keep_it(ep) ? ep->gid : route_pick_worker(ep, rid, rec, 0);
+        target = fired && is_worker(ep) ? pick_for_fired(ep, rid, rec) : route_pick_worker(ep, rid, rec, 0);
         if (target == 0) target = agent;
     } else if ((rec->kind == RECORD_METHOD || rec->kind == RECORD_ACTOR) && rec->target != 0 && ep_shared_at(ep->node, rec->target)->actor == rec->actor) {
         target = rec->target; /* the actor's endpoint, on this node, and not somebody who came after it */

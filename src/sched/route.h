@@ -8,6 +8,9 @@
  * more than the task. The task stands behind others at a worker that is awake, and the node is `packed`: the agent of its first rank looks every
  * millisecond whether queues move (exec/balance.c).
  *
+ * A task that a worker makes ready stays with it, or goes to an idle one; while all are busy it goes to the worker that has touched most of its
+ * arguments' slots last, whose cache has them.
+ *
  * A task is routed by the leases of the rank that submitted it (where its record lies), whoever hands it on. Without leases it goes to the
  * agent, which asks for some. Idle workers of the node beyond the leases help: balancing would move the work to them anyway. */
 #ifndef MRAY_SCHED_ROUTE_H

@@ -18,7 +18,7 @@
 
 #include <string.h>
 
-enum { WRITER_SHIFT = 32, SEQ_SHIFT = 48, ACK_NONE = 1 << 16 };
+enum { ACK_NONE = 1 << 16 };
 
 static store_upcalls_t upcalls;
 
@@ -133,10 +133,10 @@ void slot_set_producer(slot_t *slot, rid_t rid)
 
 static void acknowledge(const ep_t *ep, sid_t sid, uint64_t rc)
 {
-    uint16_t writer = (uint16_t)(rc >> WRITER_SHIFT);
+    uint16_t writer = slot_rc_writer(rc);
     if (writer == 0 || writer == ep->gid) return;
     ep_journal_t *j = &ep_shared_at(ep->node, writer)->journal;
-    uint32_t seq = (uint32_t)(rc >> SEQ_SHIFT);
+    uint32_t seq = slot_rc_seq(rc);
     if (atomic_load_explicit(&j->rc_slot, memory_order_relaxed) == sid && atomic_load_explicit(&j->rc_seq, memory_order_relaxed) == seq)
         atomic_store_explicit(&j->rc_ack, seq, memory_order_release);
 }
@@ -179,7 +179,7 @@ static void journal_rc_end(ep_t *ep)
 static bool change_rc(ep_t *ep, sid_t sid, rc_op_t op, bool only_living, bool *last_p)
 {
     slot_t *slot = slot_at(ep, sid);
-    uint64_t mine = ep->mortal ? (uint64_t)ep->gid << WRITER_SHIFT | (uint64_t)ep->rc_seq << SEQ_SHIFT : 0;
+    uint64_t mine = ep->mortal ? slot_rc_mark(ep->gid, ep->rc_seq) : 0;
     uint64_t old = atomic_load_explicit(&slot->rc, memory_order_acquire), new;
     do {
         if (only_living && (slot_rc_is_free(old) || (old & SLOT_RC_HOLDS) == 0)) return false;
