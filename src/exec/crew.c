@@ -190,11 +190,8 @@ static void mend_worker_mask(const crew_t *crew)
 {
     const node_t *node = crew->agent->node;
     seg_header_t *h = node->segs[node->node_rank].hdr;
-    for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
-        for (uint64_t m = atomic_load(&h->worker_mask[w]); m != 0; m &= m - 1) {
-            uint16_t gid = ep_gid(node->node_rank, w * 64 + (unsigned)__builtin_ctzll(m));
-            if (!ep_is_open(ep_shared_at(node, gid))) ep_mask_clear(h->worker_mask, gid);
-        }
+    for (uint16_t gid = ep_gid(node->node_rank, 0); (gid = ep_mask_next(h->worker_mask, gid)) != 0;)
+        if (!ep_is_open(ep_shared_at(node, gid))) ep_mask_clear(h->worker_mask, gid);
 }
 
 static void bury(crew_t *crew, unsigned index)

@@ -34,12 +34,10 @@ static health_report_t look_at(const node_t *node, int place)
 {
     const seg_header_t *h = node->segs[place].hdr;
     health_report_t report = {.n_workers = (uint32_t)worker_count(h), .load_milli = load_milli()};
-    for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
-        for (uint64_t m = atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed); m != 0; m &= m - 1) {
-            uint16_t gid = ep_gid(place, w * 64 + (unsigned)__builtin_ctzll(m));
-            report.n_busy += !ep_mask_has((_Atomic uint64_t *)h->idle_mask, gid);
-            report.n_queued += runq_depth(ep_shared_at(node, gid));
-        }
+    for (uint16_t gid = ep_gid(place, 0); (gid = ep_mask_next(h->worker_mask, gid)) != 0;) {
+        report.n_busy += !ep_mask_has((_Atomic uint64_t *)h->idle_mask, gid);
+        report.n_queued += runq_depth(ep_shared_at(node, gid));
+    }
     return report;
 }
 

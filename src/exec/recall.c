@@ -92,9 +92,8 @@ static void on_recall(agent_t *agent, int src_rank, const void *body, uint32_t b
     memcpy(&ask, body, sizeof ask);
     if (ask.wanted > AT_A_TIME) ask.wanted = AT_A_TIME;
     for (int p = 0; p < node->n_node_ranks; p++) /* workers of other ranks may have taken some */
-        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
-            for (uint64_t m = atomic_load_explicit(&node->segs[p].hdr->worker_mask[w], memory_order_relaxed); m != 0 && n < ask.wanted; m &= m - 1)
-                n += give_back(agent, ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m)), src_rank, ask.wanted - n);
+        for (uint16_t gid = ep_gid(p, 0); n < ask.wanted && (gid = ep_mask_next(node->segs[p].hdr->worker_mask, gid)) != 0;)
+            n += give_back(agent, gid, src_rank, ask.wanted - n);
     agent_send(agent, src_rank, CONTROL_RECALLED, NULL, 0);
 }
 

@@ -146,11 +146,10 @@ static bool somebody_pushes(const death_t *d, rid_t rid, uint64_t word, bool dea
 {
     uint64_t push = rid | (uint64_t)record_word_gen(word) << 32;
     for (int p = 0; p < d->ep->node->n_node_ranks; p++)
-        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
-            for (uint64_t m = atomic_load(&d->ep->node->segs[p].hdr->open_mask[w]); m != 0; m &= m - 1) {
-                const ep_shared_t *sh = ep_shared_at(d->ep->node, ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m)));
-                if (sh != d->ep->sh && atomic_load(&sh->journal.push) == push && (atomic_load(&sh->state) == EP_DEAD) == dead) return true;
-            }
+        for (uint16_t gid = ep_gid(p, 0); (gid = ep_mask_next(d->ep->node->segs[p].hdr->open_mask, gid)) != 0;) {
+            const ep_shared_t *sh = ep_shared_at(d->ep->node, gid);
+            if (sh != d->ep->sh && atomic_load(&sh->journal.push) == push && (atomic_load(&sh->state) == EP_DEAD) == dead) return true;
+        }
     return false;
 }
 
@@ -178,9 +177,8 @@ void recover_release_locks(agent_t *agent)
 static bool somebody_fires(const death_t *d, sid_t sid)
 {
     for (int p = 0; p < d->ep->node->n_node_ranks; p++)
-        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
-            for (uint64_t m = atomic_load(&d->ep->node->segs[p].hdr->open_mask[w]); m != 0; m &= m - 1)
-                if (atomic_load(&ep_shared_at(d->ep->node, ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m)))->journal.fire_slot) == sid) return true;
+        for (uint16_t gid = ep_gid(p, 0); (gid = ep_mask_next(d->ep->node->segs[p].hdr->open_mask, gid)) != 0;)
+            if (atomic_load(&ep_shared_at(d->ep->node, gid)->journal.fire_slot) == sid) return true;
     return false;
 }
 

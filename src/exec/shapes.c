@@ -126,11 +126,8 @@ static bool does_nothing(const ep_shared_t *sh)
 static uint16_t take_bit(const shapes_t *s, _Atomic uint64_t *mask)
 {
     const node_t *node = s->agent->node;
-    for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
-        for (uint64_t m = atomic_load(&mask[w]); m != 0; m &= m - 1) {
-            uint16_t gid = ep_gid(node->node_rank, w * 64 + (unsigned)__builtin_ctzll(m));
-            if (does_nothing(ep_shared_at(node, gid)) && ep_mask_take(mask, gid)) return gid;
-        }
+    for (uint16_t gid = ep_gid(node->node_rank, 0); (gid = ep_mask_next(mask, gid)) != 0;)
+        if (does_nothing(ep_shared_at(node, gid)) && ep_mask_take(mask, gid)) return gid;
     return 0;
 }
 

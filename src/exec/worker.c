@@ -99,19 +99,16 @@ static void ask_for_backlog(ep_t *ep)
 static bool wake_a_spare(ep_t *ep)
 {
     seg_header_t *h = ep->seg->hdr;
-    for (unsigned w = 0; w < SEG_MASK_WORDS; w++) {
-        for (uint64_t m = atomic_load(&h->spare_mask[w]); m != 0; m &= m - 1) {
-            uint16_t gid = ep_gid(ep->node->node_rank, w * 64 + (unsigned)__builtin_ctzll(m));
-            if (!ep_mask_take(h->spare_mask, gid)) continue;
-            ep_mask_set(h->worker_mask, gid);
-            ep_mask_set(h->idle_mask, gid); /* it sleeps; the first push wakes it */
-            /* It may have died and been recovered before its bit was set here, or have blocked in a shaped task: then the bit would stand for nobody.
-             * Either it is taken back here, or the other took it as it blocked, and called a replacement. If another has a dead one's endpoint by
-             * now, it has become a worker. crew.c looks after bits that a caller killed here leaves. */
-            if (atomic_load(&ep_shared_at(ep->node, gid)->state) != EP_RUNNING && ep_mask_take(h->worker_mask, gid)) continue;
-            ask_for_backlog(ep);
-            return true;
-        }
+    for (uint16_t gid = ep_gid(ep->node->node_rank, 0); (gid = ep_mask_next(h->spare_mask, gid)) != 0;) {
+        if (!ep_mask_take(h->spare_mask, gid)) continue;
+        ep_mask_set(h->worker_mask, gid);
+        ep_mask_set(h->idle_mask, gid); /* it sleeps; the first push wakes it */
+        /* It may have died and been recovered before its bit was set here, or have blocked in a shaped task: then the bit would stand for nobody.
+         * Either it is taken back here, or the other took it as it blocked, and called a replacement. If another has a dead one's endpoint by
+         * now, it has become a worker. crew.c looks after bits that a caller killed here leaves. */
+        if (atomic_load(&ep_shared_at(ep->node, gid)->state) != EP_RUNNING && ep_mask_take(h->worker_mask, gid)) continue;
+        ask_for_backlog(ep);
+        return true;
     }
     return false;
 }

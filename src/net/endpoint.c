@@ -112,9 +112,7 @@ void ep_say_for(const node_t *node, const ep_shared_t *of)
 void ep_say_for_all(const node_t *node)
 {
     for (int r = 0; r < node->n_node_ranks; r++)
-        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
-            for (uint64_t m = atomic_load(&node->segs[r].hdr->open_mask[w]); m != 0; m &= m - 1)
-                ep_say_for(node, ep_shared_at(node, ep_gid(r, w * 64 + (unsigned)__builtin_ctzll(m))));
+        for (uint16_t gid = ep_gid(r, 0); (gid = ep_mask_next(node->segs[r].hdr->open_mask, gid)) != 0;) ep_say_for(node, ep_shared_at(node, gid));
 }
 
 bool ep_inbox_push(const node_t *node, ep_shared_t *to, rid_t rid)
@@ -160,9 +158,7 @@ void ep_wake(ep_shared_t *to)
 void ep_wake_all(const node_t *node)
 {
     for (int r = 0; r < node->n_node_ranks; r++)
-        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
-            for (uint64_t m = atomic_load(&node->segs[r].hdr->open_mask[w]); m != 0; m &= m - 1)
-                ep_wake(ep_shared_at(node, ep_gid(r, w * 64 + (unsigned)__builtin_ctzll(m))));
+        for (uint16_t gid = ep_gid(r, 0); (gid = ep_mask_next(node->segs[r].hdr->open_mask, gid)) != 0;) ep_wake(ep_shared_at(node, gid));
 }
 
 void ep_sleep_prepare(ep_t *ep)

@@ -199,4 +199,16 @@ static inline bool ep_mask_has(_Atomic uint64_t *mask, uint16_t gid)
     return atomic_load_explicit(&mask[(gid & 0xff) / 64], memory_order_relaxed) >> (gid & 63) & 1;
 }
 
+/* The endpoint of that rank that has its bit set and comes next after gid; 0: none does. All of them:
+ * for (uint16_t gid = ep_gid(place, 0); (gid = ep_mask_next(mask, gid)) != 0;)
+ * A bit that changes meanwhile is seen or not. */
+static inline uint16_t ep_mask_next(const _Atomic uint64_t *mask, uint16_t gid)
+{
+    for (unsigned i = (gid & 0xff) + 1; i < SEG_MAX_EPS; i = (i | 63) + 1) {
+        uint64_t rest = atomic_load(&mask[i / 64]) >> (i & 63);
+        if (rest != 0) return ep_gid(gid >> 8, i + (unsigned)__builtin_ctzll(rest));
+    }
+    return 0;
+}
+
 #endif

@@ -218,12 +218,10 @@ unsigned runq_purge(ep_t *ep)
 {
     unsigned n = 0;
     for (int p = 0; p < ep->node->n_node_ranks; p++)
-        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
-            for (uint64_t m = atomic_load(&ep->node->segs[p].hdr->open_mask[w]); m != 0; m &= m - 1) {
-                uint16_t gid = ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m));
-                ep_shared_t *sh = ep_shared_at(ep->node, gid);
-                if (atomic_load(&sh->kind) == EP_KIND_WORKER && runq_depth(sh) > 0) n += purge(ep, sh, gid);
-            }
+        for (uint16_t gid = ep_gid(p, 0); (gid = ep_mask_next(ep->node->segs[p].hdr->open_mask, gid)) != 0;) {
+            ep_shared_t *sh = ep_shared_at(ep->node, gid);
+            if (atomic_load(&sh->kind) == EP_KIND_WORKER && runq_depth(sh) > 0) n += purge(ep, sh, gid);
+        }
     return n;
 }
 

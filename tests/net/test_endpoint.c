@@ -107,6 +107,23 @@ static void test_masks_hold_every_index(void **state)
     for (int w = 0; w < SEG_MASK_WORDS; w++) assert_int_equal(mask[w], 0);
 }
 
+static void test_a_walk_meets_each_index_of_a_mask_once(void **state)
+{
+    static const unsigned set[] = {1, 2, 62, 63, 64, 127, 128, 200, SEG_MAX_EPS - 1};
+    enum { N = sizeof set / sizeof set[0] };
+    (void)state;
+    _Atomic uint64_t mask[SEG_MASK_WORDS] = {0};
+    assert_int_equal(ep_mask_next(mask, ep_gid(3, 0)), 0);
+    for (unsigned i = 0; i < N; i++) ep_mask_set(mask, ep_gid(3, set[i]));
+    unsigned n = 0;
+    for (uint16_t gid = ep_gid(3, 0); (gid = ep_mask_next(mask, gid)) != 0; n++) {
+        assert_in_range(n, 0, N - 1);
+        assert_int_equal(gid, ep_gid(3, set[n]));
+        ep_mask_clear(mask, gid); /* does not disturb it */
+    }
+    assert_int_equal(n, N);
+}
+
 /* ---- inbox ---- */
 
 static void test_inbox_gives_oldest_first(void **state)
@@ -412,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_open_gives_each_index_once_until_closed),
         cmocka_unit_test(test_open_and_close_set_state_and_masks),
         cmocka_unit_test(test_masks_hold_every_index),
+        cmocka_unit_test(test_a_walk_meets_each_index_of_a_mask_once),
         cmocka_unit_test(test_inbox_gives_oldest_first),
         cmocka_unit_test(test_closed_inbox_takes_nothing_until_opened_anew),
         cmocka_unit_test(test_open_keeps_what_was_pushed_before),
