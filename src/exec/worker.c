@@ -18,24 +18,16 @@ enum {
     HAND_ON_AT_A_TIME = 32,
 };
 
-/* Most words of a mask are empty, and the count of one is a call where the CPU's instruction may not be used. */
-static int count(uint64_t bits)
-{
-    return bits != 0 ? __builtin_popcountll(bits) : 0;
-}
-
 int worker_count(const seg_header_t *h)
 {
-    int n = 0;
-    for (int w = 0; w < SEG_MASK_WORDS; w++) n += count(atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed));
-    return n;
+    return ep_mask_count(h->worker_mask);
 }
 
 int worker_count_idle(const seg_header_t *h)
 {
     int n = 0;
     for (int w = 0; w < SEG_MASK_WORDS; w++)
-        n += count(atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed) & atomic_load_explicit(&h->idle_mask[w], memory_order_relaxed));
+        n += base_count_bits(atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed) & atomic_load_explicit(&h->idle_mask[w], memory_order_relaxed));
     return n;
 }
 

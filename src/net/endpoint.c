@@ -210,9 +210,7 @@ bool ep_may_spin(const ep_t *ep)
     const node_t *node = ep->node;
     int awake = 0, own = 0, cpu = ep_note_cpu(ep);
     for (int r = 0; r < node->n_node_ranks; r++) {
-        int here = 0;
-        for (int w = 0; w < SEG_MASK_WORDS; w++)
-            here += __builtin_popcountll(atomic_load_explicit(&node->segs[r].hdr->awake_mask[w], memory_order_relaxed));
+        int here = ep_mask_count(node->segs[r].hdr->awake_mask);
         awake += here;
         if (r == node->node_rank) own = here;
     }

@@ -15,6 +15,7 @@
 #ifndef MRAY_NET_ENDPOINT_H
 #define MRAY_NET_ENDPOINT_H
 
+#include "bits.h"
 #include "holderlock.h"
 #include "pool.h"
 #include "record.h"
@@ -209,6 +210,17 @@ static inline uint16_t ep_mask_next(const _Atomic uint64_t *mask, uint16_t gid)
         if (rest != 0) return ep_gid(gid >> 8, i + (unsigned)__builtin_ctzll(rest));
     }
     return 0;
+}
+
+/* How many endpoints of a rank have their bit set. Most words are empty. */
+static inline int ep_mask_count(const _Atomic uint64_t *mask)
+{
+    int n = 0;
+    for (int w = 0; w < SEG_MASK_WORDS; w++) {
+        uint64_t bits = atomic_load_explicit(&mask[w], memory_order_relaxed);
+        if (bits != 0) n += base_count_bits(bits);
+    }
+    return n;
 }
 
 #endif

@@ -71,13 +71,8 @@ static uint16_t take_idle(const ep_t *ep, int place, uint16_t exclude)
 /* Threads of a rank that are awake, without its agent, which is soon asleep again. */
 static int count_awake(const seg_header_t *h)
 {
-    int n = 0;
-    for (unsigned w = 0; w < SEG_MASK_WORDS; w++) {
-        uint64_t m = atomic_load_explicit(&h->awake_mask[w], memory_order_relaxed);
-        if (w == 0) m &= ~(1ull << SEG_EP_AGENT);
-        for (; m != 0; m &= m - 1) n++;
-    }
-    return n;
+    uint64_t first = atomic_load_explicit(&h->awake_mask[0], memory_order_relaxed);
+    return ep_mask_count(h->awake_mask) - (int)(first >> SEG_EP_AGENT & 1);
 }
 
 static bool cores_left(const seg_header_t *h, int beside)
@@ -150,7 +145,7 @@ static int place_of_arguments(ep_t *ep, const record_t *rec)
     uint64_t bytes[NODE_MAX_RANKS];
     uint16_t held = atomic_load_explicit(&rec->held, memory_order_relaxed);
     int best = -1;
-    for (unsigned i = 0; ep->node->n_node_ranks > 1 && i < rec->n_refs; i++) {
+    for (unsigned i = 0; i < rec->n_refs; i++) {
         if (((rec->by_value & held) >> i & 1) == 0) continue;
         const slot_t *slot = slot_at(ep, slot_guess(ep, record_ref(ep, (record_t *)(uintptr_t)rec, i)->ref));
         if (!slot_is_ready(slot) || slot->kind != SLOT_KIND_PAYLOAD || slot->bytes < LOCALITY_MIN_BYTES) continue;
@@ -246,7 +241,7 @@ uint16_t route_pick_worker(ep_t *ep, rid_t rid, const record_t *rec, uint16_t ex
     bool left = false;
     packed_at = 0;
     if (!leases_of(node, rid, leases)) return 0;
-    int near = place_of_arguments(ep, rec);
+    int near = rec->n_refs > 0 && node->n_node_ranks > 1 ? place_of_arguments(ep, rec) : -1;
     if (near < 0 && exclude == 0 && row_goes_on(node, leases)) {
         if (row.packed) packed_at = row.gid;
         tell_shortage(node, rid);
@@ -357,7 +352,7 @@ static uint16_t pick_for_fired(ep_t *ep, rid_t rid, record_t *rec)
     packed_at = 0;
     if (depth == 0) return ep->gid;
     if (depth > MAX_OWN_DEPTH || !leases_of(node, rid, leases) || !leased(leases, node->node_rank)) return route_pick_worker(ep, rid, rec, 0);
-    uint16_t gid = pick_idle(ep, leases, place_of_arguments(ep, rec), 0, &left);
+    uint16_t gid = pick_idle(ep, leases, node->n_node_ranks > 1 ? place_of_arguments(ep, rec) : -1, 0, &left);
     if (gid != 0) return gid;
     tell_shortage(node, rid);
     gid = who_has_arguments(ep, rec);

@@ -1,5 +1,6 @@
 /* machine.c: sets of PUs, distances, and the fingerprint of a machine. */
 #include "machine.h"
+#include "bits.h"
 #include "hash.h"
 
 #include <assert.h>
@@ -21,7 +22,7 @@ bool topo_cpuset_has(const topo_cpuset_t *set, int value)
 int topo_cpuset_count(const topo_cpuset_t *set)
 {
     int n = 0;
-    for (int w = 0; w < TOPO_CPUSET_WORDS; w++) n += __builtin_popcountll(set->bits[w]);
+    for (int w = 0; w < TOPO_CPUSET_WORDS; w++) n += base_count_bits(set->bits[w]);
     return n;
 }
 
