@@ -117,7 +117,7 @@ int args_check(const char *what, int i, const mray_type *param, const mray_arg *
         return base_error(MRAY_ERR_TYPE, "%s: argument %d is %s, but the parameter is %s", what, i + 1, type_text(&arg->type, got, sizeof got),
                           type_text(param, want, sizeof want));
     uint8_t scratch[16];
-    if (!param->is_array && is_number(param->dtype) && !args_convert(param, arg, scratch))
+    if (param->dtype != arg->type.dtype && !args_convert(param, arg, scratch))
         return base_error(MRAY_ERR_TYPE, "%s: the value of argument %d, %s, does not fit the parameter, %s", what, i + 1,
                           type_text(&arg->type, got, sizeof got), type_text(param, want, sizeof want));
     return MRAY_OK;

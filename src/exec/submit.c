@@ -85,6 +85,14 @@ int submit_resolve(ep_t *ep, mray_ref ref, uint32_t *sid_p, bool *proxy_p)
     return status;
 }
 
+/* Of its arrays only what n_refs says is ever read; to clear them all would cost as much as the rest. */
+static void plan_begin(plan_t *plan)
+{
+    plan->n_refs = 0;
+    plan->body_bytes = 0;
+    plan->by_value = plan->ref_params = plan->temporary = plan->proxy = 0;
+}
+
 /* A large value becomes an object. */
 static int put_temporary(ep_t *ep, const mray_type *param, const mray_arg *arg, mray_ref *ref_p)
 {
@@ -221,9 +229,9 @@ static void pack_values(ep_t *ep, record_t *rec, const mray_function *f, const m
             record_write(ep, rec, off + 8, args[p].data, (uint32_t)(n * param->size));
         } else {
             uint8_t value[ARGS_MAX_INLINE];
-            bool fits = args_convert(param, &args[p], value); /* args_check() has seen it */
-            (void)fits;
-            record_write(ep, rec, off, value, param->size);
+            bool same = args[p].type.dtype == param->dtype;
+            if (!same) (void)args_convert(param, &args[p], value); /* args_check() has seen that it fits */
+            record_write(ep, rec, off, same ? args[p].data : value, param->size);
         }
         off += args_packed_bytes(param, &args[p]);
     }
@@ -325,12 +333,13 @@ int submit_call(ep_t *ep, const submit_kind_t *kind, const mray_function *f, con
 {
     static const mray_task_opts defaults;
     const mray_task_opts *o = opts != NULL ? opts : &defaults;
-    plan_t plan = {0};
+    plan_t plan;
+    plan_begin(&plan);
     sid_t ret = 0;
     rid_t rid = 0;
     record_t *rec = NULL;
     uint32_t n_returns = o->num_returns > 0 ? (uint32_t)o->num_returns : 1;
-    int status = check_options(kind->what, o);
+    int status = opts != NULL ? check_options(kind->what, o) : MRAY_OK;
     if (status == MRAY_OK) status = plan_arguments(ep, kind->what, f, args, n_args, &plan);
     if (kind->kind != RECORD_TASK) plan.body_bytes += (uint32_t)sizeof(record_tail_t);
     if (status == MRAY_OK) status = resolve_refs(ep, kind->what, f, &plan);
@@ -346,9 +355,10 @@ int submit_call(ep_t *ep, const submit_kind_t *kind, const mray_function *f, con
     rec->retries_left = retries_of(o, kind->kind);
     rec->by_value = plan.by_value;
     rec->ref_params = plan.ref_params;
-    record_set_ret(rec, slot_ref(ep, ret));
+    mray_ref result = slot_ref(ep, ret);
+    record_set_ret(rec, result);
     if (kind->kind == RECORD_TASK) {
-        set_shape(ep, rec, o);
+        if (opts != NULL) set_shape(ep, rec, o);
     } else {
         record_set(rec, actor, kind->actor);
         rec->target = kind->target;
@@ -358,9 +368,9 @@ int submit_call(ep_t *ep, const submit_kind_t *kind, const mray_function *f, con
         record_write(ep, rec, rec->body_bytes - (uint32_t)sizeof tail, &tail, sizeof tail);
     }
     for (uint32_t i = 0; i < n_returns; i++) {
-        slot_t *slot = slot_at(ep, ret + i);
-        slot_set_producer(slot, rid);
-        refs_p[i] = slot_ref(ep, ret + i);
+        slot_set_producer(slot_at(ep, ret + i), rid);
+        refs_p[i] = result;
+        result.slot++; /* those behind it, of the same generation */
     }
     slot_t *first = slot_at(ep, ret);
     slot_set(first, dtype, f->ret.dtype);

@@ -109,7 +109,13 @@ int object_look(const ep_t *ep, const slot_t *slot, mray_view *view)
         base_error_set(header != NULL ? (const char *)(header + 1) : mray_status_text(status));
         return status;
     }
-    *view = (mray_view){.data = header != NULL ? (const void *)(header + 1) : slot->u.value, .size = slot->bytes, .ndim = slot->ndim};
+    /* Field by field: a literal of this size is cleared by an instruction that takes as long as the rest. */
+    view->data = header != NULL ? (const void *)(header + 1) : slot->u.value;
+    view->size = slot->bytes;
+    view->ndim = slot->ndim;
+    view->metadata = NULL;
+    view->metadata_size = 0;
+    view->pinned = (mray_ref){0};
     view->type = (mray_type){.dtype = slot->dtype, .is_array = slot->ndim > 0, .size = dtype_size(slot->dtype, slot->bytes)};
     if (header != NULL) {
         memcpy(view->dims, header->dims, sizeof view->dims);
@@ -117,8 +123,9 @@ int object_look(const ep_t *ep, const slot_t *slot, mray_view *view)
             view->metadata = (const char *)view->data + (slot->bytes + 63) / 64 * 64;
             view->metadata_size = header->metadata_bytes;
         }
-    } else if (slot->ndim == 1 && view->type.size > 0) {
-        view->dims[0] = slot->bytes / view->type.size;
+    } else {
+        memset(view->dims, 0, sizeof view->dims);
+        if (slot->ndim == 1 && view->type.size > 0) view->dims[0] = slot->bytes / view->type.size;
     }
     if (slot->ndim == 0 && slot->dtype == MRAY_BYTES) view->type.size = (uint32_t)slot->bytes;
     return MRAY_OK;
