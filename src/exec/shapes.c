@@ -115,6 +115,25 @@ static void release(shapes_t *s, unsigned i)
     *r = s->running[--s->n_running];
 }
 
+/* ---- what became of those that run ---- */
+
+/* That one died, and comes back. */
+static void note_death(shapes_t *s, unsigned i)
+{
+    running_t died = s->running[i];
+    release(s, i);
+    if (died.blocked) leases_tell_sender(s->agent->leases, died.sender, &died.shape, 1);
+}
+
+static void note_end(shapes_t *s, unsigned i)
+{
+    running_t over = s->running[i];
+    release(s, i);
+    /* One that died while it blocked was counted as it blocked. */
+    if (!over.far && !over.blocked) leases_tell_sender(s->agent->leases, over.sender, &over.shape, -1);
+    if (over.far && over.blocked) leases_tell_sender(s->agent->leases, over.sender, &over.shape, 1); /* its result counts once more */
+}
+
 /* ---- workers ---- */
 
 static bool does_nothing(const ep_shared_t *sh)
@@ -216,13 +235,11 @@ void shapes_note_sender(shapes_t *s, rid_t rid, int rank)
 
 void shapes_on_record(shapes_t *s, rid_t rid, record_t *rec)
 {
-    /* It ran here and its worker died; or an earlier user of the record did, and is over. */
     int i = find_running(s, rid);
-    if (i >= 0) {
-        running_t died = s->running[i];
-        release(s, (unsigned)i);
-        if (died.blocked) leases_tell_sender(s->agent->leases, died.sender, &died.shape, 1);
-    }
+    if (i >= 0 && record_word_gen(atomic_load(&rec->word)) == s->running[i].gen)
+        note_death(s, (unsigned)i);
+    else if (i >= 0)
+        note_end(s, (unsigned)i); /* an earlier user of the record, which no scan has met since */
     if (rec->shape == RECORD_SHAPE_PLACED || is_far(s, rec)) {
         record_set(rec, shape, RECORD_SHAPE_PLACED);
         shapes_admit(s, rid, rec);
@@ -306,7 +323,7 @@ static int admit_all(shapes_t *s)
     return n;
 }
 
-/* ---- what became of those that run ---- */
+/* ---- rounds ---- */
 
 static int scan(shapes_t *s)
 {
@@ -316,11 +333,7 @@ static int scan(shapes_t *s)
         const record_t *rec = record_at(s->agent->ep, r->rid);
         uint64_t word = atomic_load(&rec->word);
         if (record_word_gen(word) != r->gen || record_word_state(word) == RECORD_FREE) {
-            running_t over = *r;
-            release(s, i);
-            /* One that died while it blocked was counted as it blocked. */
-            if (!over.far && !over.blocked) leases_tell_sender(s->agent->leases, over.sender, &over.shape, -1);
-            if (over.far && over.blocked) leases_tell_sender(s->agent->leases, over.sender, &over.shape, 1); /* its result counts once more */
+            note_end(s, i);
             n++;
             continue;
         }

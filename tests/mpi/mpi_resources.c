@@ -102,6 +102,18 @@ MRAY_TASK(int32_t, waits_for_wide, int, n)
     return x + 1;
 }
 
+MRAY_TASK(int64_t, stop_agent)
+{
+    char path[64], line[128];
+    long pid = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", getppid()); /* the zygote's parent */
+    FILE *file = fopen(path, "r");
+    while (file != NULL && pid == 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "PPid:", 5) == 0) pid = strtol(line + 5, NULL, 10);
+    if (file != NULL) (void)fclose(file);
+    return pid > 1 && kill((pid_t)pid, SIGSTOP) == 0 ? pid : 0;
+}
+
 static board_name board;
 
 /* n tasks of one kind with these options; the most that ran side by side. */
@@ -131,6 +143,36 @@ static void test_a_resource_limits_how_many_run(void)
     CHECK_EQUAL(most, 1);
     most = side_by_side((mray_task_opts){.num_cpus = MRAY_NO_CPU, .resource = "lens", .resource_amount = 0.75}, 2, 24, 3000);
     CHECK_EQUAL(most, 4);
+}
+
+/* While the agent is stopped a task ends, and its record is used for another that goes to the same rank: the first is over all the same. Were it not
+ * counted, the fifth of its shape would find no room there. */
+static void test_a_record_that_is_used_again_at_once(void)
+{
+    enum { ROUNDS = 6, MANY = 100, MORE = 100 }; /* more each time, so that no record that is free is left over; their room is for 1200 */
+    mray_ref refs[MANY + ROUNDS * MORE];
+    const char *mode = getenv("MRAY_WORKERS");
+    if (check_num_ranks() < 2 || (mode != NULL && strcmp(mode, "thread") == 0)) return; /* there who stops the agent stops itself */
+    for (int round = 0; round < ROUNDS; round++) {
+        int64_t pid = 0;
+        int n = MANY + round * MORE;
+        mray_ref ref = mray_remote_with(((mray_task_opts){.num_cpus = MRAY_NO_CPU, .resource = "lens", .resource_amount = 3}), stop_agent);
+        CHECK_OK(mray_get_timeout(ref, &pid, 10000000000));
+        CHECK(pid > 1);
+        if (pid <= 1) return;
+        rest_us(20000); /* the worker falls asleep, and says before that which records are free */
+        for (int i = 0; i < n; i++)
+            refs[i] = mray_remote_with(((mray_task_opts){.num_cpus = MRAY_NO_CPU, .resource = "lens", .resource_amount = 0.01}), plain, i);
+        rest_us(20000); /* all are sent */
+        CHECK(kill((pid_t)pid, SIGCONT) == 0);
+        for (int i = 0; i < n; i++) {
+            int32_t x = 0;
+            CHECK_OK(mray_get(refs[i], &x));
+            CHECK_EQUAL(x, i + 1);
+        }
+        CHECK_OK(mray_release_many(refs, (size_t)n));
+        CHECK_OK(mray_release(ref));
+    }
 }
 
 static void test_whole_cpus(int n_ranks)
@@ -314,6 +356,7 @@ int main(int argc, char **argv)
     snprintf(board.path, sizeof board.path, "%s", check_file_of("board").text);
     size_t used = check_store_used();
     test_a_resource_limits_how_many_run();
+    test_a_record_that_is_used_again_at_once();
     test_whole_cpus(n_ranks);
     test_halves_share_a_cpu(n_ranks);
     test_cpus_of_a_rank_are_not_given_twice();
