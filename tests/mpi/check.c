@@ -40,7 +40,7 @@ bool check_sentence_has(const char *word)
     return strcasestr(sentence, word) != NULL && strcmp(sentence, forgotten) != 0;
 }
 
-static int rank_of_environment(void)
+int check_early_rank(void)
 {
     static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -52,7 +52,7 @@ void check_init(int *argc, char ***argv, const mray_init_opts *opts)
 {
     static char name[32];
     static mray_resource resource = {.name = name, .amount = 1000};
-    snprintf(name, sizeof name, "rank%d", rank_of_environment());
+    snprintf(name, sizeof name, "rank%d", check_early_rank());
     mray_init_opts own = opts != NULL ? *opts : (mray_init_opts){0};
     if (own.n_resources == 0) {
         own.resources = &resource;

@@ -56,6 +56,8 @@ void check_init(int *argc, char ***argv, const mray_init_opts *opts);
 /* End the session, print the verdict; main's result. */
 int check_finish(void);
 int check_num_ranks(void);
+/* This rank by the launcher's word, before check_init(); 0 without one. */
+int check_early_rank(void);
 /* A rank with workers, for any k: with mpirun the driver's own rank has none. */
 int check_worker_rank(int k);
 /* Options that bind a task to a rank, and cost it no CPU. Valid until the thread's next call. */
