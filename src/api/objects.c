@@ -1,4 +1,5 @@
 /* objects.c: the public calls on objects; mray_wait() is in several.c. */
+#include "acquire.h"
 #include "copies.h"
 #include "drive.h"
 #include "error.h"
@@ -191,7 +192,7 @@ static int wait_for(ep_t *ep, const char *what, mray_ref ref, bool value, uint64
     }
     ready = ready || wait_and_take(ep, *sid_p, deadline, take);
     if (ready && value && slot_at(ep, *sid_p)->kind == SLOT_KIND_REMOTE) { /* a result that stayed where it was made */
-        status = proxies_acquire(ep, ref, sid_p);
+        status = acquire_proxy(ep, ref, sid_p);
         if (status != MRAY_OK) return status;
         *held_p = true;
         ready = wait_and_take(ep, *sid_p, deadline, take);

@@ -7,10 +7,10 @@
  *   wait    for those slots, then settle again, since what became ready may lie elsewhere
  *
  * What is O(refs) beside the looks (twins, proxies, memory) is done only by a call that has come to settle. */
+#include "acquire.h"
 #include "copies.h"
 #include "error.h"
 #include "futex.h"
-#include "proxies.h"
 #include "session.h"
 #include "submit.h"
 #include "timeout.h"
@@ -132,7 +132,7 @@ static int settle(several_t *s)
         const slot_t *slot = slot_at(s->ep, s->sids[i]);
         if (status == MRAY_OK && s->at[i] == AT_SLOT && slot_is_ready(slot) && slot->kind == SLOT_KIND_REMOTE) {
             if (s->n_ready + n_coming >= s->need) continue;
-            status = proxies_acquire(s->ep, s->refs[i], &s->sids[i]);
+            status = acquire_proxy(s->ep, s->refs[i], &s->sids[i]);
             if (status == MRAY_OK) s->at[i] = AT_COPY;
         }
         if (status != MRAY_OK) return status;

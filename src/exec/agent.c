@@ -1,6 +1,7 @@
 /* agent.c: rounds, messages, backlog, balance. */
 #include "agent.h"
 
+#include "acquire.h"
 #include "actors.h"
 #include "balance.h"
 #include "clock.h"
@@ -124,6 +125,7 @@ int agent_create(node_t *node, net_t *net, agent_t **agent_p)
     agent_register(agent, CONTROL_STOP_NODE, on_stop_node);
     agent_register(agent, CONTROL_LEAVE, on_leave);
     request_register(agent);
+    acquire_register(agent);
     for (uint16_t t = 1; t < CONTROL_N; t++) net_register_handler(net, t, on_item, agent);
     agent_here = agent;
     *agent_p = agent;

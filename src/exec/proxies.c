@@ -1,9 +1,8 @@
-/* proxies.c: fetching objects of other nodes. Everything but proxies_acquire() runs under the agent's lock. */
+/* proxies.c: fetching objects of other nodes. All of it runs under the agent's lock. */
 #include "proxies.h"
 
 #include "clock.h"
 #include "copies.h"
-#include "drive.h"
 #include "error.h"
 #include "log.h"
 #include "lost.h"
@@ -11,7 +10,6 @@
 #include "object.h"
 #include "patience.h"
 #include "remote.h"
-#include "request.h"
 #include "wire.h"
 
 #include <stdlib.h>
@@ -50,69 +48,6 @@ struct proxies {
     patience_t patience;
     bool walked; /* somebody walks the list and may make objects meanwhile, so nothing is taken out of it */
 };
-
-/* ---- asking ---- */
-
-/* ---- by a thread that may make the agent's rounds: without a message to it ---- */
-
-typedef struct {
-    ep_t *ep;
-    mray_ref ref;
-    sid_t sid;
-    bool held;
-} acquire_t;
-
-static void acquire_first(agent_t *agent, void *arg)
-{
-    acquire_t *a = arg;
-    sid_t sid = proxies_get(agent->proxies, a->ref);
-    if (sid == 0) return;
-    a->held = slot_try_hold_own(a->ep, slot_ref(agent->ep, sid), &a->sid);
-    slot_change(agent->ep, sid, RC_DROP);
-}
-
-static bool acquire_here(ep_t *ep, mray_ref ref, sid_t *sid_p)
-{
-    acquire_t a = {.ep = ep, .ref = ref};
-    if (!drive_before_push(ep)) return false;
-    if (pthread_mutex_trylock(&agent_here->lock) == 0) {
-        (void)agent_round_after(agent_here, acquire_first, &a);
-        pthread_mutex_unlock(&agent_here->lock);
-    }
-    drive_after_push();
-    if (a.held) *sid_p = a.sid;
-    return a.held;
-}
-
-int proxies_acquire(ep_t *ep, mray_ref ref, sid_t *sid_p)
-{
-    if (acquire_here(ep, ref, sid_p)) return MRAY_OK;
-    for (;;) {
-        struct {
-            mray_ref reply, ref;
-        } body = {.ref = ref};
-        mray_ref proxy;
-        int status = request_call(ep, CONTROL_PROXY, &body, sizeof body, &proxy, sizeof proxy);
-        if (status != MRAY_OK) return status;
-        if (slot_try_hold_own(ep, proxy, sid_p)) return MRAY_OK;
-        /* It went between the answer and the hold (this thread slept long), or too much is held. */
-        if (slot_find(ep, proxy, sid_p) == MRAY_OK)
-            return base_error(MRAY_ERR_LIMIT, "this task has %d views and retained refs open; release some", EP_LEDGER_ENTRIES);
-    }
-}
-
-static void on_proxy(agent_t *agent, int src_rank, const void *body, uint32_t bytes)
-{
-    struct {
-        mray_ref reply, ref;
-    } ask;
-    (void)src_rank, (void)bytes;
-    memcpy(&ask, body, sizeof ask);
-    sid_t sid = proxies_get(agent->proxies, ask.ref);
-    mray_ref proxy = sid != 0 ? slot_ref(agent->ep, sid) : (mray_ref){0};
-    request_answer(agent, ask.reply, sid != 0 ? MRAY_OK : MRAY_ERR_LIMIT, "no object slot is free for a copy from another node; release refs", &proxy, sizeof proxy);
-    if (sid != 0) slot_change(agent->ep, sid, RC_DROP); /* it stays for PROXY_IDLE_NS, for the asker to hold it */
-}
 
 /* ---- fetching ---- */
 
@@ -547,7 +482,6 @@ int proxies_create(agent_t *agent, proxies_t **proxies_p)
     if (all == NULL) return base_error(MRAY_ERR_OUT_OF_MEMORY, "cannot allocate the table of proxies");
     all->agent = agent;
     base_map_init(&all->by_sid);
-    agent_register(agent, CONTROL_PROXY, on_proxy);
     agent_register(agent, CONTROL_SUBSCRIBE, on_subscribe);
     agent_register(agent, CONTROL_FETCH, on_fetch);
     agent_register(agent, CONTROL_READY, on_ready);

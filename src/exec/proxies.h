@@ -18,9 +18,6 @@
 
 typedef struct proxies proxies_t;
 
-/* For any endpoint: the proxy's slot, held (slot_drop_own() gives it back, after copies_note_asker() by who may come back). Asks the agent; waits for its answer, not for the object. Errors: LIMIT. */
-int proxies_acquire(ep_t *ep, mray_ref ref, sid_t *sid_p);
-
 int proxies_create(agent_t *agent, proxies_t **proxies_p);
 void proxies_destroy(proxies_t *proxies);
 /* With the lock: the node's proxy of ref, made if there is none, and held for the caller; 0 when no slot is free. ref may also

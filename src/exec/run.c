@@ -4,12 +4,12 @@
  * task is run again or fails, after it the agent publishes what is staged. So no result is published twice and none is lost. */
 #include "run.h"
 
+#include "acquire.h"
 #include "clock.h"
 #include "functions.h"
 #include "log.h"
 #include "object.h"
 #include "prefetch.h"
-#include "proxies.h"
 #include "runq.h"
 #include "submit.h"
 #include "tsan.h"
@@ -39,7 +39,7 @@ static void take_results(const ep_t *ep, const record_t *rec)
  * way to the agent, brings them itself. */
 static int fetch_copy(run_context_t *c, mray_ref ref, sid_t *sid_p)
 {
-    int status = proxies_acquire(c->ep, ref, sid_p);
+    int status = acquire_proxy(c->ep, ref, sid_p);
     if (status != MRAY_OK) return status;
     c->copies[c->n_copies++] = *sid_p;
     (void)wait_slots(c->ep, sid_p, 1, 1, BASE_FOREVER);

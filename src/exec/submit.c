@@ -4,6 +4,7 @@
  * is noted in `held` as it is taken. From WAITING on it exists whether its submitter lives or not. */
 #include "submit.h"
 
+#include "acquire.h"
 #include "args.h"
 #include "clock.h"
 #include "control.h"
@@ -14,7 +15,6 @@
 #include "object.h"
 #include "prefetch.h"
 #include "producer.h"
-#include "proxies.h"
 #include "route.h"
 #include "slot.h"
 
@@ -80,7 +80,7 @@ int submit_resolve(ep_t *ep, mray_ref ref, uint32_t *sid_p, bool *proxy_p)
     *proxy_p = false;
     int status = slot_find(ep, ref, sid_p);
     if (status != MRAY_OK || *sid_p != 0) return status;
-    status = proxies_acquire(ep, ref, sid_p);
+    status = acquire_proxy(ep, ref, sid_p);
     *proxy_p = status == MRAY_OK;
     return status;
 }

@@ -1,6 +1,7 @@
 /* Objects of another node, fetched by each of the ways there are: two agents, each in a thread of its own, on the fake network. */
 #include "proxies.h"
 
+#include "acquire.h"
 #include "copies.h"
 #include "error.h"
 #include "net_fake.h"
@@ -103,7 +104,7 @@ static void stage(sid_t sid, uint32_t bytes)
 static sid_t proxy_of(mray_ref ref)
 {
     sid_t proxy = 0;
-    if (proxies_acquire(f.ep, ref, &proxy) != MRAY_OK) fail_msg("%s", mray_error_message());
+    if (acquire_proxy(f.ep, ref, &proxy) != MRAY_OK) fail_msg("%s", mray_error_message());
     return proxy;
 }
 
