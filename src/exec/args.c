@@ -105,11 +105,11 @@ int args_check(const char *what, int i, const mray_type *param, const mray_arg *
 {
     char want[64], got[64];
     uint64_t bytes;
+    if (arg->type.dtype == MRAY_REF && !arg->type.is_array && arg->data != NULL) return MRAY_OK; /* what it refers to is looked at with its slot */
     if (__builtin_mul_overflow((uint64_t)arg->n, (uint64_t)arg->type.size, &bytes) || bytes > UINT64_C(1) << 40)
         return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: argument %d has %zu elements of %u bytes, more than any store", what, i + 1, arg->n, arg->type.size);
     if (arg->data == NULL && (arg->n > 0 || !arg->type.is_array))
         return base_error(MRAY_ERR_INVALID_ARGUMENT, "%s: argument %d is NULL", what, i + 1);
-    if (arg->type.dtype == MRAY_REF && !arg->type.is_array) return MRAY_OK;
     bool same = param->is_array == arg->type.is_array;
     bool fits = same && ((param->dtype == arg->type.dtype && param->size == arg->type.size) ||
                          (!param->is_array && is_number(param->dtype) && is_number(arg->type.dtype)));

@@ -78,6 +78,7 @@ bool submit_wait_for_room(ep_t *ep, uint64_t *deadline_p)
 int submit_resolve(ep_t *ep, mray_ref ref, uint32_t *sid_p, bool *proxy_p)
 {
     *proxy_p = false;
+    if (slot_here(ep, ref, sid_p) != NULL) return MRAY_OK;
     int status = slot_find(ep, ref, sid_p);
     if (status != MRAY_OK || *sid_p != 0) return status;
     status = acquire_proxy(ep, ref, sid_p);
@@ -144,8 +145,8 @@ static int plan_arguments(ep_t *ep, const char *what, const mray_function *f, co
     return MRAY_OK;
 }
 
-/* What the slot of a pending object was given at submission. Its producer may be writing the same fields: a wrong "no" is looked into, and a
- * wrong "yes" is found when the task runs. */
+/* What a slot says of its value: since the submission, if it is pending. Its producer may be writing the same fields: a wrong "no" is looked into, and
+ * a wrong "yes" is found when the task runs. */
 static bool looks_right(const slot_t *slot, const mray_type *param)
 {
     return slot_peek(slot, dtype) == param->dtype && (slot_peek(slot, ndim) > 0) == (param->is_array != 0) && (param->is_array || slot_peek(slot, bytes) == param->size);
@@ -156,7 +157,7 @@ static bool looks_right(const slot_t *slot, const mray_type *param)
 static int check_pending(ep_t *ep, const char *what, int p, const mray_type *param, sid_t sid)
 {
     producer_t made;
-    if (looks_right(slot_at(ep, sid), param) || !producer_find(ep, sid, &made) || made.result != 0) return MRAY_OK;
+    if (!producer_find(ep, sid, &made) || made.result != 0) return MRAY_OK;
     const mray_function *maker = functions_at(made.seen.fn);
     return maker != NULL ? args_check_result(what, p, param, maker) : MRAY_OK;
 }
@@ -166,6 +167,7 @@ static int check_value(ep_t *ep, const char *what, int p, const mray_type *param
 {
     const slot_t *slot = slot_at(ep, sid);
     mray_view view;
+    if (looks_right(slot, param)) return MRAY_OK;
     if (!slot_is_ready(slot)) return check_pending(ep, what, p, param, sid);
     if (object_is_error(slot) || slot->kind == SLOT_KIND_REMOTE || object_look(ep, slot, &view) != MRAY_OK) return MRAY_OK;
     if (args_object_fits(param, &view.type, view.ndim, view.size)) return MRAY_OK;
@@ -210,6 +212,7 @@ static int resolve_refs(ep_t *ep, const char *what, const mray_function *f, plan
 /* What the call made for itself; the record, if there is one, has holds of its own. */
 static void plan_fini(ep_t *ep, const plan_t *plan)
 {
+    if ((plan->temporary | plan->proxy) == 0) return;
     for (unsigned i = 0; i < plan->n_refs; i++) {
         sid_t sid;
         if ((plan->temporary >> i & 1) != 0 && slot_find(ep, plan->refs[i], &sid) == MRAY_OK) slot_change(ep, sid, RC_DROP_CREATOR);

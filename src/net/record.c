@@ -152,7 +152,7 @@ static uint8_t *stream_at(const ep_t *ep, record_t *rec, uint32_t off, uint32_t 
     return ext_at(ep, ext)->body + in;
 }
 
-record_ref_t *record_ref(const ep_t *ep, record_t *rec, unsigned i)
+record_ref_t *record_far_ref(const ep_t *ep, record_t *rec, unsigned i)
 {
     uint32_t room;
     return (record_ref_t *)(void *)stream_at(ep, rec, ref_off(i), &room);

@@ -151,7 +151,12 @@ void record_set_ref(const struct ep *ep, record_t *rec, unsigned i, mray_ref ref
 rid_t record_alloc(struct ep *ep, unsigned n_refs, uint32_t body_bytes, record_t **rec_p);
 /* Give a record and its extensions back. Its word becomes FREE with the next generation. */
 void record_free(struct ep *ep, rid_t rid, record_t *rec);
-record_ref_t *record_ref(const struct ep *ep, record_t *rec, unsigned i);
+record_ref_t *record_far_ref(const struct ep *ep, record_t *rec, unsigned i);
+/* Ref argument i; the first ones lie in the record itself. */
+static inline record_ref_t *record_ref(const struct ep *ep, record_t *rec, unsigned i)
+{
+    return i < RECORD_MAIN_REFS ? (record_ref_t *)(void *)rec->body + i : record_far_ref(ep, rec, i);
+}
 /* Copy values into or out of the body, off bytes behind the refs. */
 void record_write(const struct ep *ep, record_t *rec, uint32_t off, const void *data, uint32_t bytes);
 void record_read(const struct ep *ep, const record_t *rec, uint32_t off, void *data, uint32_t bytes);
