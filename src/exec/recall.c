@@ -71,7 +71,8 @@ static uint32_t give_back(agent_t *agent, uint16_t worker, int src, uint32_t n)
     unsigned n_taken = runq_take(agent->ep, ep_shared_at(agent->node, worker), worker, n, rids);
     for (unsigned i = 0; i < n_taken; i++) {
         record_t *rec = record_at(agent->ep, rids[i]);
-        /* One that died here with its worker was begun: its sender does not know of the attempts here, so it stays. */
+        /* One that died here with its worker was begun: its sender does not know of the attempts here, so it stays. So does one that was sent a second
+         * time, since another rank was lost: who counted its attempt is not known here. */
         bool theirs = record_is_plain(rec) && rec->actor == RECORD_HERE && rec->seq == (uint32_t)src && rec->attempt == 0;
         if (!theirs) {
             route_requeue(agent->ep, rids[i]);
