@@ -21,6 +21,11 @@ static _Thread_local struct {
     bool packed; /* others were left asleep; else it was the only one */
 } row;
 
+static _Thread_local struct {
+    uint32_t begun; /* n_taken then: the same task still runs */
+    unsigned n;     /* tasks that it has fired at busy workers' queues */
+} burst;
+
 static uint16_t first_of(uint64_t mask, int place, unsigned w)
 {
     return ep_gid(place, w * 64 + (unsigned)__builtin_ctzll(mask));
@@ -340,6 +345,15 @@ static uint16_t who_has_arguments(const ep_t *ep, record_t *rec)
     return best;
 }
 
+/* Too many wait here already: in the lanes and the batch, or in the inbox, which the depth takes for one, from the task that runs. */
+static bool queue_is_long(const ep_t *ep, unsigned depth)
+{
+    uint32_t begun = atomic_load_explicit(&ep->sh->n_taken, memory_order_relaxed);
+    if (burst.begun != begun) burst.n = 0;
+    burst.begun = begun;
+    return depth > MAX_OWN_DEPTH || burst.n++ >= MAX_OWN_DEPTH;
+}
+
 /* For a task that ep, a worker, has made ready. With nothing else to do it runs it next: the result it reads is in its cache. Else an idle one takes it.
  * While all are busy it goes where its arguments are, so that each worker keeps its part of a graph and the parts meet at their edges only; were
  * it kept, who is behind would take more at every edge. A long queue is shared out in turn. */
@@ -351,7 +365,7 @@ static uint16_t pick_for_fired(ep_t *ep, rid_t rid, record_t *rec)
     unsigned depth = runq_depth(ep->sh);
     packed_at = 0;
     if (depth == 0) return ep->gid;
-    if (depth > MAX_OWN_DEPTH || !leases_of(node, rid, leases) || !leased(leases, node->node_rank)) return route_pick_worker(ep, rid, rec, 0);
+    if (queue_is_long(ep, depth) || !leases_of(node, rid, leases) || !leased(leases, node->node_rank)) return route_pick_worker(ep, rid, rec, 0);
     uint16_t gid = pick_idle(ep, leases, node->n_node_ranks > 1 ? place_of_arguments(ep, rec) : -1, 0, &left);
     if (gid != 0) return gid;
     tell_shortage(node, rid);
