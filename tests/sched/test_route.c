@@ -1,11 +1,8 @@
-/* Where a ready record goes: leases, idle and awake workers, who is left out, turns among busy ones, closed inboxes, and what a worker fires. */
+/* Where a ready record goes: leases, idle and awake workers, who is left out, turns among busy ones, closed inboxes. */
 #include "route.h"
 
 #include "runq.h"
-#include "slot.h"
 #include "test_node.h"
-
-#include <mray/types.h>
 
 enum { FIRST = 8, WORKERS = 3, PLACES = 2, AWAKE = 1 + PLACES * WORKERS };
 
@@ -298,117 +295,6 @@ static void test_a_closed_inbox_gives_the_record_back(void **state)
     assert_int_equal(runq_next(f.worker[0][0]), f.rid);
 }
 
-/* ---- tasks that a worker makes ready ---- */
-
-enum { ARGUMENTS = 3 };
-
-/* n tasks of the driver in the worker's queue. */
-static void queue_some(ep_t *worker, int n)
-{
-    for (int i = 0; i < n; i++) {
-        record_t *rec;
-        rid_t rid = record_alloc(f.driver, 0, 0, &rec);
-        rec->kind = RECORD_TASK;
-        assert_true(route_push(worker, rid, rec, worker->gid));
-    }
-}
-
-/* The queue to which worker hands a task of the driver, whose arguments' holds those endpoints changed last. The queue is as before afterwards. */
-static uint16_t fire(ep_t *worker, ep_t *const writers[ARGUMENTS])
-{
-    record_t *rec;
-    rid_t rid = record_alloc(f.driver, ARGUMENTS, 0, &rec), taken;
-    sid_t sids[ARGUMENTS];
-    rec->kind = RECORD_TASK;
-    rec->by_value = (1 << ARGUMENTS) - 1;
-    for (unsigned i = 0; i < ARGUMENTS; i++) {
-        int value = 0;
-        sids[i] = slot_alloc_ready(f.driver, MRAY_INT32, 0, &value, sizeof value);
-        record_set_ref(f.driver, rec, i, slot_ref(f.driver, sids[i]));
-        slot_hold_for(writers[i], sids[i], rid, i);
-    }
-    atomic_store(&rec->word, record_word(RECORD_WAITING, f.driver->gid, record_word_gen(atomic_load(&rec->word))));
-    route_ready(worker, rid);
-    uint16_t target = rec->target;
-    if (target == worker->gid) {
-        rid_t all[256];
-        unsigned n = runq_take(f.agent[0], worker->sh, target, 256, all);
-        for (unsigned i = 0; i < n; i++)
-            if (all[i] != rid) assert_true(route_push(worker, all[i], record_at(worker, all[i]), target));
-    } else {
-        assert_int_equal(runq_take(f.agent[0], ep_shared_at(f.driver->node, target), target, 1, &taken), 1);
-        assert_int_equal(taken, rid);
-    }
-    for (unsigned i = 0; i < ARGUMENTS; i++) {
-        slot_drop_for(f.driver, sids[i], rid, i);
-        slot_change(f.driver, sids[i], RC_DROP_CREATOR);
-    }
-    record_free(f.driver, rid, rec);
-    return target;
-}
-
-static void empty(ep_t *worker)
-{
-    for (rid_t rid; (rid = runq_next(worker)) != 0;) record_free(f.driver, rid, record_at(f.driver, rid));
-}
-
-static void test_a_fired_task_stays_where_nothing_else_is_to_do(void **state)
-{
-    (void)state;
-    ep_t *const *w = f.worker[0];
-    lease(1);
-    make_idle(w[1], true);
-    assert_int_equal(fire(w[0], (ep_t *[]){w[2], w[2], w[2]}), w[0]->gid);
-    queue_some(w[0], 1);
-    assert_int_equal(fire(w[0], (ep_t *[]){w[2], w[2], w[2]}), w[1]->gid); /* which is idle */
-    empty(w[0]);
-}
-
-static void test_a_fired_task_goes_where_its_arguments_are_while_all_are_busy(void **state)
-{
-    (void)state;
-    ep_t *const *w = f.worker[0];
-    lease(1);
-    queue_some(w[0], 1);
-    assert_int_equal(fire(w[0], (ep_t *[]){w[2], w[1], w[2]}), w[2]->gid);
-    assert_int_equal(fire(w[0], (ep_t *[]){w[1], w[1], w[2]}), w[1]->gid);
-    assert_int_equal(fire(w[0], (ep_t *[]){w[0], w[0], w[2]}), w[0]->gid);
-    assert_int_equal(fire(w[0], (ep_t *[]){f.driver, f.driver, w[2]}), w[0]->gid); /* it leaves no mark */
-    empty(w[0]);
-}
-
-static void test_a_fired_task_stays_if_who_has_its_arguments_cannot_take_it(void **state)
-{
-    (void)state;
-    ep_t *const *w = f.worker[0], *far = f.worker[1][0];
-    lease(1);
-    queue_some(w[0], 1);
-    assert_int_equal(fire(w[0], (ep_t *[]){far, far, far}), w[0]->gid); /* its rank is not leased */
-    lease(3);
-    assert_int_equal(fire(w[0], (ep_t *[]){far, far, far}), far->gid);
-    ep_mask_clear(header(0)->awake_mask, w[1]->gid);
-    assert_int_equal(fire(w[0], (ep_t *[]){w[1], w[1], w[1]}), w[0]->gid);
-    ep_mask_set(header(0)->awake_mask, w[1]->gid);
-    ep_mask_clear(header(0)->worker_mask, w[1]->gid);
-    assert_int_equal(fire(w[0], (ep_t *[]){w[1], w[1], w[1]}), w[0]->gid);
-    ep_mask_set(header(0)->worker_mask, w[1]->gid);
-    empty(w[0]);
-}
-
-static void test_many_that_one_task_fires_are_shared_out_in_turn(void **state)
-{
-    (void)state;
-    ep_t *const *w = f.worker[0];
-    int counts[WORKERS] = {0}, kept = 0;
-    lease(1);
-    queue_some(w[0], 1);
-    while (kept < 1000 && fire(w[0], (ep_t *[]){w[0], w[0], w[0]}) == w[0]->gid) kept++;
-    assert_in_range(kept, 100, 130);
-    for (int i = 0; i < 10 * WORKERS; i++) counts[(fire(w[0], (ep_t *[]){w[0], w[0], w[0]}) & 0xff) - FIRST]++;
-    for (int i = 0; i < WORKERS; i++) assert_int_equal(counts[i], 10);
-    empty(w[0]);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -427,10 +313,6 @@ int main(void)
         TEST(test_a_shape_goes_to_the_agent_and_a_method_to_its_actor),
         TEST(test_a_shape_comes_back_to_the_agent_that_started_it),
         TEST(test_a_closed_inbox_gives_the_record_back),
-        TEST(test_a_fired_task_stays_where_nothing_else_is_to_do),
-        TEST(test_a_fired_task_goes_where_its_arguments_are_while_all_are_busy),
-        TEST(test_a_fired_task_stays_if_who_has_its_arguments_cannot_take_it),
-        TEST(test_many_that_one_task_fires_are_shared_out_in_turn),
     };
     return cmocka_run_group_tests_name("sched.route", tests, NULL, NULL);
 }
