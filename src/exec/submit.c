@@ -78,7 +78,6 @@ bool submit_wait_for_room(ep_t *ep, uint64_t *deadline_p)
 int submit_resolve(ep_t *ep, mray_ref ref, uint32_t *sid_p, bool *proxy_p)
 {
     *proxy_p = false;
-    if (slot_here(ep, ref, sid_p) != NULL) return MRAY_OK;
     int status = slot_find(ep, ref, sid_p);
     if (status != MRAY_OK || *sid_p != 0) return status;
     status = acquire_proxy(ep, ref, sid_p);

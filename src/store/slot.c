@@ -39,9 +39,8 @@ slot_t *slot_to_write(const ep_t *ep, sid_t sid)
     return slot;
 }
 
-int slot_find(const ep_t *ep, mray_ref ref, sid_t *sid_p)
+int slot_not_here(const ep_t *ep, mray_ref ref, sid_t *sid_p)
 {
-    if (slot_here(ep, ref, sid_p) != NULL) return MRAY_OK;
     const node_t *node = ep->node;
     if (ref.slot == 0) return base_error(MRAY_ERR_INVALID_REF, "the ref is nil: it was never set, or the call that returned it failed");
     if (ref.epoch != node->epoch || ref.rank >= (uint32_t)node->n_ranks)

@@ -5,6 +5,8 @@
 #include "endpoint.h"
 #include "slot_layout.h"
 
+#include <mray/status.h>
+
 /* A slot's place on its node: rank's place on the node << 24 | index. 0 is no slot. */
 typedef uint32_t sid_t;
 
@@ -54,8 +56,13 @@ static inline slot_t *slot_here(const ep_t *ep, mray_ref ref, sid_t *sid_p)
     *sid_p = (sid_t)place << 24 | ref.slot;
     return slot;
 }
+/* What slot_find() says where slot_here() finds nothing. */
+int slot_not_here(const ep_t *ep, mray_ref ref, sid_t *sid_p);
 /* Errors: INVALID_REF with a sentence (nil, other session, released). *sid_p = 0 with MRAY_OK: the owner is on another node. */
-int slot_find(const ep_t *ep, mray_ref ref, sid_t *sid_p);
+static inline int slot_find(const ep_t *ep, mray_ref ref, sid_t *sid_p)
+{
+    return slot_here(ep, ref, sid_p) != NULL ? MRAY_OK : slot_not_here(ep, ref, sid_p);
+}
 mray_ref slot_ref(const ep_t *ep, sid_t sid);
 
 /* n slots in a row, PENDING, with the creator's and the producer's hold; 0 when the table is full. All get one generation. */
