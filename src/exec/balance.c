@@ -87,12 +87,10 @@ static uint16_t longest_queue(const node_t *node)
     uint16_t victim = 0;
     unsigned deepest = 0;
     for (int p = 0; p < node->n_node_ranks; p++)
-        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
-            for (uint64_t m = atomic_load_explicit(&node->segs[p].hdr->worker_mask[w], memory_order_relaxed); m != 0; m &= m - 1) {
-                uint16_t gid = ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m));
-                unsigned depth = runq_depth(ep_shared_at(node, gid));
-                if (depth > deepest) deepest = depth, victim = gid;
-            }
+        for (uint16_t gid = ep_gid(p, 0); (gid = ep_mask_next(node->segs[p].hdr->worker_mask, gid)) != 0;) {
+            unsigned depth = runq_depth(ep_shared_at(node, gid));
+            if (depth > deepest) deepest = depth, victim = gid;
+        }
     return victim;
 }
 
@@ -142,17 +140,15 @@ static unsigned look_at_queues(balance_t *b, victim_t *victims, bool *any_p)
     unsigned n = 0;
     *any_p = false;
     for (int p = 0; p < node->n_node_ranks; p++)
-        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
-            for (uint64_t m = atomic_load(&node->segs[p].hdr->worker_mask[w]); m != 0; m &= m - 1) {
-                uint16_t gid = ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m));
-                const ep_shared_t *sh = ep_shared_at(node, gid);
-                uint32_t taken = atomic_load_explicit(&sh->n_taken, memory_order_relaxed), *last = &b->taken[(size_t)p * SEG_MAX_EPS + (gid & 0xff)];
-                uint32_t moved = taken - *last;
-                unsigned depth = runq_depth(sh);
-                *last = taken;
-                *any_p |= depth > 0;
-                if (depth > moved && n < VICTIMS) victims[n++] = (victim_t){.gid = gid, .moved = moved};
-            }
+        for (uint16_t gid = ep_gid(p, 0); (gid = ep_mask_next(node->segs[p].hdr->worker_mask, gid)) != 0;) {
+            const ep_shared_t *sh = ep_shared_at(node, gid);
+            uint32_t taken = atomic_load_explicit(&sh->n_taken, memory_order_relaxed), *last = &b->taken[(size_t)p * SEG_MAX_EPS + (gid & 0xff)];
+            uint32_t moved = taken - *last;
+            unsigned depth = runq_depth(sh);
+            *last = taken;
+            *any_p |= depth > 0;
+            if (depth > moved && n < VICTIMS) victims[n++] = (victim_t){.gid = gid, .moved = moved};
+        }
     return n;
 }
 

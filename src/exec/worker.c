@@ -127,17 +127,13 @@ static void ask_for_balance(ep_t *ep)
 {
     const node_t *node = ep->node;
     for (int p = 0; p < node->n_node_ranks; p++) {
-        seg_header_t *h = node->segs[p].hdr;
-        for (unsigned w = 0; w < SEG_MASK_WORDS; w++) {
-            for (uint64_t m = atomic_load_explicit(&h->worker_mask[w], memory_order_relaxed); m != 0; m &= m - 1) {
-                uint16_t gid = ep_gid(p, w * 64 + (unsigned)__builtin_ctzll(m));
-                if (gid == ep->gid || runq_depth(ep_shared_at(node, gid)) == 0) continue;
-                if (!route_has_cpu(node, ep->gid))
-                    route_tell_packed(node);
-                else
-                    balance_ask(ep);
-                return;
-            }
+        for (uint16_t gid = ep_gid(p, 0); (gid = ep_mask_next(node->segs[p].hdr->worker_mask, gid)) != 0;) {
+            if (gid == ep->gid || runq_depth(ep_shared_at(node, gid)) == 0) continue;
+            if (!route_has_cpu(node, ep->gid))
+                route_tell_packed(node);
+            else
+                balance_ask(ep);
+            return;
         }
     }
 }

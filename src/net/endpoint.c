@@ -197,11 +197,8 @@ static bool shares_cpu(const ep_t *ep, int cpu)
 {
     const node_t *node = ep->node;
     for (int r = 0; r < node->n_node_ranks; r++)
-        for (unsigned w = 0; w < SEG_MASK_WORDS; w++)
-            for (uint64_t m = atomic_load_explicit(&node->segs[r].hdr->awake_mask[w], memory_order_relaxed); m != 0; m &= m - 1) {
-                uint16_t gid = ep_gid(r, w * 64 + (unsigned)__builtin_ctzll(m));
-                if (gid != ep->gid && atomic_load_explicit(&ep_shared_at(node, gid)->cpu, memory_order_relaxed) == cpu) return true;
-            }
+        for (uint16_t gid = ep_gid(r, 0); (gid = ep_mask_next(node->segs[r].hdr->awake_mask, gid)) != 0;)
+            if (gid != ep->gid && atomic_load_explicit(&ep_shared_at(node, gid)->cpu, memory_order_relaxed) == cpu) return true;
     return false;
 }
 
