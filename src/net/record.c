@@ -7,15 +7,18 @@
 
 /* Bytes of a record, which others may look at (record_peek.h) although they are another record's already. */
 typedef uint64_t __attribute__((may_alias)) shared_word_t;
+static inline void put_word(void *to, const void *from)
+{
+    uint64_t word;
+    memcpy(&word, from, 8);
+    __atomic_store_n((shared_word_t *)to, word, __ATOMIC_RELAXED);
+}
+
 static void put(void *to, const void *from, uint32_t bytes)
 {
     uint8_t *t = to;
     const uint8_t *f = from;
-    for (bool aligned = (uintptr_t)t % 8 == 0; aligned && bytes >= 8; t += 8, f += 8, bytes -= 8) {
-        uint64_t word;
-        memcpy(&word, f, 8);
-        __atomic_store_n((shared_word_t *)(void *)t, word, __ATOMIC_RELAXED);
-    }
+    for (bool aligned = (uintptr_t)t % 8 == 0; aligned && bytes >= 8; t += 8, f += 8, bytes -= 8) put_word(t, f);
     for (; bytes > 0; bytes--) __atomic_store_n(t++, *f++, __ATOMIC_RELAXED);
 }
 
@@ -23,11 +26,7 @@ static void put(void *to, const void *from, uint32_t bytes)
 static inline __attribute__((always_inline)) void put_words(void *to, const void *from, unsigned n)
 {
 #pragma GCC unroll 8
-    for (unsigned i = 0; i < n; i++) {
-        uint64_t word;
-        memcpy(&word, (const char *)from + 8 * i, 8);
-        __atomic_store_n((shared_word_t *)to + i, word, __ATOMIC_RELAXED);
-    }
+    for (unsigned i = 0; i < n; i++) put_word((char *)to + 8 * i, (const char *)from + 8 * i);
 }
 
 static record_ext_t *ext_at(const ep_t *ep, rid_t rid)
@@ -173,7 +172,7 @@ void record_write(const ep_t *ep, record_t *rec, uint32_t off, const void *data,
     const uint8_t *from = data;
     off += values_off(rec->n_refs);
     if (bytes == 8 && off % 8 == 0 && off + 8 <= RECORD_BODY_BYTES) { /* most values */
-        put_words(rec->body + off, data, 1);
+        put_word(rec->body + off, data);
         return;
     }
     while (bytes > 0) {
