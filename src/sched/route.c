@@ -164,6 +164,12 @@ static int place_of_arguments(ep_t *ep, const record_t *rec)
     return best;
 }
 
+/* The same without the look at the arguments where there is no choice. */
+static int place_near(ep_t *ep, const record_t *rec)
+{
+    return rec->n_refs > 0 && ep->node->n_node_ranks > 1 ? place_of_arguments(ep, rec) : -1;
+}
+
 /* The leases under which record rid runs; false when there are none. */
 static bool leases_of(const node_t *node, rid_t rid, uint64_t *leases)
 {
@@ -246,7 +252,7 @@ uint16_t route_pick_worker(ep_t *ep, rid_t rid, const record_t *rec, uint16_t ex
     bool left = false;
     packed_at = 0;
     if (!leases_of(node, rid, leases)) return 0;
-    int near = rec->n_refs > 0 && node->n_node_ranks > 1 ? place_of_arguments(ep, rec) : -1;
+    int near = place_near(ep, rec);
     if (near < 0 && exclude == 0 && row_goes_on(node, leases)) {
         if (row.packed) packed_at = row.gid;
         tell_shortage(node, rid);
@@ -366,7 +372,7 @@ static uint16_t pick_for_fired(ep_t *ep, rid_t rid, record_t *rec)
     packed_at = 0;
     if (depth == 0) return ep->gid;
     if (queue_is_long(ep, depth) || !leases_of(node, rid, leases) || !leased(leases, node->node_rank)) return route_pick_worker(ep, rid, rec, 0);
-    uint16_t gid = pick_idle(ep, leases, node->n_node_ranks > 1 ? place_of_arguments(ep, rec) : -1, 0, &left);
+    uint16_t gid = pick_idle(ep, leases, place_near(ep, rec), 0, &left);
     if (gid != 0) return gid;
     tell_shortage(node, rid);
     gid = who_has_arguments(ep, rec);
