@@ -75,6 +75,13 @@ static void touch(ep_t *worker, unsigned i)
     slot_change(worker, f.args[i], RC_DROP);
 }
 
+/* The first worker has others to run, and all arguments lie with that one. */
+static void arguments_lie_with(ep_t *worker)
+{
+    have_tasks(f.workers[0], 1);
+    for (unsigned i = 0; i < N_ARGS; i++) touch(worker, i);
+}
+
 /* The worker that has it after the first has made it ready. */
 static int goes_to(void)
 {
@@ -94,8 +101,7 @@ static void test_who_has_nothing_else_keeps_it(void **state)
 static void test_an_idle_one_takes_it(void **state)
 {
     (void)state;
-    have_tasks(f.workers[0], 1);
-    for (unsigned i = 0; i < N_ARGS; i++) touch(f.workers[1], i);
+    arguments_lie_with(f.workers[1]);
     ep_mask_set(f.driver->seg->hdr->idle_mask, f.workers[2]->gid);
     assert_int_equal(goes_to(), 2);
 }
@@ -122,8 +128,7 @@ static void test_an_argument_that_nobody_has_touched_is_at_who_makes_it_ready(vo
 static void test_not_to_one_that_blocks(void **state)
 {
     (void)state;
-    have_tasks(f.workers[0], 1);
-    for (unsigned i = 0; i < N_ARGS; i++) touch(f.workers[1], i);
+    arguments_lie_with(f.workers[1]);
     ep_mask_clear(f.driver->seg->hdr->worker_mask, f.workers[1]->gid);
     assert_int_equal(goes_to(), 0);
 }
@@ -131,8 +136,7 @@ static void test_not_to_one_that_blocks(void **state)
 static void test_not_to_one_that_sleeps(void **state)
 {
     (void)state;
-    have_tasks(f.workers[0], 1);
-    for (unsigned i = 0; i < N_ARGS; i++) touch(f.workers[1], i);
+    arguments_lie_with(f.workers[1]);
     ep_mask_clear(f.driver->seg->hdr->awake_mask, f.workers[1]->gid);
     assert_int_equal(goes_to(), 0);
 }
@@ -140,16 +144,14 @@ static void test_not_to_one_that_sleeps(void **state)
 static void test_not_to_a_rank_without_a_lease(void **state)
 {
     (void)state;
-    have_tasks(f.workers[0], 1);
-    for (unsigned i = 0; i < N_ARGS; i++) touch(f.far, i);
+    arguments_lie_with(f.far);
     assert_int_equal(goes_to(), 0);
 }
 
 static void test_to_another_rank_with_one(void **state)
 {
     (void)state;
-    have_tasks(f.workers[0], 1);
-    for (unsigned i = 0; i < N_ARGS; i++) touch(f.far, i);
+    arguments_lie_with(f.far);
     f.driver->seg->hdr->lease_mask[0] = 3;
     route_ready(f.workers[0], f.rid);
     assert_int_equal(f.rec->target, f.far->gid);
